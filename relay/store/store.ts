@@ -1,0 +1,304 @@
+import type { GapReason } from '../../shared/chunk.ts';
+import type { EndReason } from '../../shared/wire.ts';
+
+/**
+ * Where the relay keeps its lines. No method assumes that this process is the only writer, and none knows a line's
+ * number before the store has given it. Bytes go in and come out as chunks (shared/chunk.ts); nothing here
+ * decompresses, but for the rare clip of an overlapping chunk.
+ *
+ * Every promise below is a test of the conformance suite (conformance.ts), which every implementation passes.
+ */
+export interface Store {
+  /** The identity of this store's numbering, minted when the store is created and anew when it is found to have
+   * forgotten what it acknowledged. Cursors carry it. */
+  epoch(): string;
+
+  /**
+   * A run's writer says hello: creates task and run if they are new, fences every earlier writer of the run, and
+   * makes a `lost` run `running` again. A run that has ended stays ended. Durable when it resolves.
+   * If `epoch` is the store's own and `ackedSeq` is above the run's next seq, the store has forgotten what it
+   * acknowledged (an older copy was put back): a new epoch is minted, and the answer bears it.
+   */
+  open(run: OpenRun): Promise<OpenedRun>;
+
+  /**
+   * Compare-and-append on the run's next seq, decided inside the engine:
+   *   - the chunk starts at the next seq: stored, and line numbers and positions are given;
+   *   - it ends at or below it: `duplicate`, nothing changes;
+   *   - it overlaps it: clipped, the rest is stored (the clip advances the digest with the clipped chunk's own CRC);
+   *   - it starts above: `expected`, nothing changes;
+   *   - the fence is older than the run's, or the run is unknown: `fenced`; the run has ended: `ended`.
+   * Numbers, positions, counts, digest and last-seen change in the same step. Durable when it resolves; appends of
+   * one moment share one commit, and one that fails does not fail its neighbours. Appends of one run are applied in
+   * the order of the calls. The caller has checked the header and the CRC, and leaves the bytes alone afterwards.
+   * Rejects with a StoreError if the engine can't write; then nothing of this append is stored.
+   */
+  append(append: Append): Promise<AppendOutcome>;
+
+  /**
+   * The run is over. If lines are missing: `missing`, nothing changes. Else the run gets its final status and is
+   * `verified` if digest and counts agree, else `unverified`. Said again, it answers the same. Ordered with appends.
+   */
+  end(end: EndRun): Promise<EndOutcome>;
+
+  /** Notes that a writer lives and how far it is (`nextSeq`, if known). Ignored if fenced. Need not be durable. */
+  seen(seen: { task: string; run: string; fence: number; nextSeq?: number; now: number }): Promise<void>;
+
+  /** Makes every `running` run `lost` that was last seen before `before`, and names them. */
+  markLost(before: number, now: number): Promise<{ task: string; run: string }[]>;
+
+  /**
+   * Chunks from a line of a task on, or from a position of the whole store on, in order, without holes: the first
+   * holds `from` (or is the first behind it), each next one follows the one before. Stops when `maxBytes` of bodies
+   * are exceeded (at least one chunk is returned if there is any) or at 4,096 chunks. At the head: an empty array,
+   * no error. What was trimmed is a StoredGap `trimmed` (read by line only). Chunks that `wants` rules out come without their body.
+   * Holds nothing between calls: what a later call returns for the same place are the same lines, perhaps in other
+   * chunks. Nothing ever becomes visible before a place that was already read past.
+   */
+  read(read: Read): Promise<Stored[]>;
+
+  /** A task's head now, or undefined if there is no such task. */
+  head(task: string): Promise<TaskHead | undefined>;
+
+  /**
+   * Resolves when the task's head is past `nextLine` or its revision is not `revision` (any head, if the task did
+   * not exist and now does); at once if that is so already. May wake spuriously. Rejects with the signal's reason.
+   */
+  wait(task: string, past: { nextLine: number; revision: number }, signal: AbortSignal): Promise<void>;
+
+  /** As `wait`, for the whole store: resolves when its next position is above `nextPosition`. */
+  waitAll(nextPosition: number, signal: AbortSignal): Promise<void>;
+
+  /** The store's next position. */
+  nextPosition(): Promise<number>;
+
+  /** Tasks, the newest first (by creation), `limit` of them, created before the task `before` if given. */
+  tasks(query: TaskQuery): Promise<TaskRecord[]>;
+  task(task: string): Promise<TaskRecord | undefined>;
+  /** The runs of a task in the order in which they were opened. */
+  runs(task: string): Promise<RunRecord[]>;
+
+  /**
+   * Forgets whole chunks of a task whose lines all are at or below `throughLine`; answers the last line forgotten
+   * (0 if none ever was). Heads and runs outlive it: no number is reused, and a late duplicate stays one.
+   */
+  trim(task: string, throughLine: number): Promise<number>;
+
+  /** Sizes for health and metrics. */
+  size(): Promise<{ bytes: number; chunks: number }>;
+
+  /** Finishes what was called, then lets go of everything. Later calls reject. */
+  close(): Promise<void>;
+}
+
+/** `retry`: it may work later (full disk, busy). Otherwise the store is beyond use and the process should end. */
+export class StoreError extends Error {
+  readonly retry: boolean;
+  /** `full`: no room. `io`: the device failed. `closed`: the store was closed. `other`: the message says. */
+  readonly reason: 'full' | 'io' | 'closed' | 'other';
+  constructor(reason: StoreError['reason'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreError';
+    this.reason = reason;
+    this.retry = reason !== 'io';
+  }
+}
+
+export type RunStatus = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
+export type TaskStatus = RunStatus | 'pending';
+
+export interface OpenRun {
+  task: string;
+  run: string;
+  pipelineId?: string;
+  workerId: string;
+  taskName?: string;
+  labels: Record<string, string>;
+  command?: string;
+  agentVersion: string;
+  startedAt: number;
+  epoch?: string;
+  ackedSeq: number;
+  now: number;
+}
+
+export interface OpenedRun {
+  epoch: string;
+  /** To be given with every append, end and seen of this writer. */
+  fence: number;
+  nextSeq: number;
+  digest: string;
+  ended: boolean;
+}
+
+export interface Append {
+  task: string;
+  run: string;
+  fence: number;
+  /** One whole chunk or gap. */
+  bytes: Buffer;
+  now: number;
+}
+
+export type AppendOutcome =
+  | {
+      outcome: 'stored';
+      nextSeq: number;
+      firstLine: number;
+      position: number;
+      count: number;
+      /** What was stored: the bytes given, or the clipped chunk. */
+      clipped?: Buffer;
+    }
+  | { outcome: 'duplicate'; nextSeq: number }
+  | { outcome: 'expected'; nextSeq: number }
+  | { outcome: 'ended'; nextSeq: number }
+  | { outcome: 'fenced' };
+
+export interface EndRun {
+  task: string;
+  run: string;
+  fence: number;
+  exitCode: number | null;
+  signal: string | null;
+  reason: EndReason;
+  nextSeq: number;
+  lines: number;
+  bytes: number;
+  digest: string;
+  endedAt: number;
+  now: number;
+}
+
+export type EndOutcome =
+  | { outcome: 'verified'; nextSeq: number }
+  | { outcome: 'unverified'; nextSeq: number; digest: string }
+  | { outcome: 'missing'; nextSeq: number }
+  | { outcome: 'fenced' };
+
+export interface Read {
+  /** A place: a task's line number (from 1), or a position (from 0). */
+  from: { task: string; line: number } | { position: number };
+  maxBytes: number;
+  wants?: Wants;
+}
+
+/** What a header alone can rule out. */
+export interface Wants {
+  /** 12 bits, bit `source * 4 + level`; a chunk without any line of these pairs comes without its body. */
+  pairs?: number;
+  /** ms since 1970, inclusive. */
+  from?: number;
+  to?: number;
+  /** No bodies at all: counting and paging. */
+  headersOnly?: boolean;
+}
+
+export interface StoredChunk {
+  kind: 'chunk';
+  task: string;
+  run: string;
+  firstLine: number;
+  position: number;
+  count: number;
+  /** The 92 bytes of the header. Its firstSeq and count are those of this chunk. */
+  header: Buffer;
+  /** The body; absent if `wants` ruled the chunk out. */
+  body?: Buffer;
+}
+
+export interface StoredGap {
+  kind: 'gap';
+  task: string;
+  /** Absent for `trimmed`, which may span runs. */
+  run?: string;
+  firstLine: number;
+  /** Absent for `trimmed`. */
+  position?: number;
+  count: number;
+  reason: GapReason;
+  /** ms since 1970; absent for `trimmed`. */
+  time?: number;
+}
+
+export type Stored = StoredChunk | StoredGap;
+
+export interface TaskHead {
+  /** The next line's number; 1 for a task without lines. */
+  nextLine: number;
+  /** The last line that was trimmed, 0 if none. */
+  trimmedLine: number;
+  /** Grows with every change of the task's or its runs' status. */
+  revision: number;
+  status: TaskStatus;
+  /** Runs that have neither ended; a lost run is open. */
+  openRuns: number;
+  runs: number;
+}
+
+export interface TaskQuery {
+  limit: number;
+  /** A task id. */
+  before?: string;
+  status?: TaskStatus;
+  pipelineId?: string;
+  /** All of them must match a label of the task's newest run. */
+  labels?: Record<string, string>;
+  /** A substring of the task id or name, ASCII case folded. */
+  q?: string;
+  /** Created at or after, ms since 1970. */
+  since?: number;
+}
+
+export interface TaskRecord extends TaskHead {
+  task: string;
+  name?: string;
+  pipelineId?: string;
+  /** Of the newest run. */
+  labels: Record<string, string>;
+  createdAt: number;
+  updatedAt: number;
+  /** Of the newest run, when it has ended. */
+  exitCode: number | null;
+  signal: string | null;
+  /** Lines that are there, without gaps and what was trimmed; and per pair (`source * 4 + level`). */
+  lines: number;
+  counts: number[];
+  /** Bytes of their text, a line end each included. */
+  textBytes: number;
+  /** Bytes of their chunks. */
+  storedBytes: number;
+  /** Lines that gaps stand for, without trimmed ones. */
+  missing: number;
+  /** Times of the earliest and latest line, ms; null without lines. */
+  minTime: number | null;
+  maxTime: number | null;
+}
+
+export interface RunRecord {
+  task: string;
+  run: string;
+  status: RunStatus;
+  pipelineId?: string;
+  workerId: string;
+  taskName?: string;
+  labels: Record<string, string>;
+  command?: string;
+  agentVersion: string;
+  startedAt: number;
+  openedAt: number;
+  lastSeen: number;
+  endedAt: number | null;
+  exitCode: number | null;
+  signal: string | null;
+  reason: EndReason | null;
+  nextSeq: number;
+  /** How far the agent said it is; never below nextSeq. */
+  reportedSeq: number;
+  digest: string;
+  /** true: counts and digest agreed at the end; false: they didn't; null: not ended. */
+  verified: boolean | null;
+  lines: number;
+  textBytes: number;
+  missing: number;
+}

@@ -1,0 +1,76 @@
+/**
+ * Every error that one program tells another: its HTTP status, its WebSocket close code, whether to come back, and what
+ * to do about it. Close codes 4000 to 4099 mean "do not retry", 4100 to 4199 "retry with backoff".
+ */
+interface ErrorKind {
+  status: number;
+  close: number;
+  retry: boolean;
+  hint: string;
+}
+
+export const ERRORS = {
+  UNAUTHORIZED: {
+    status: 401,
+    close: 4001,
+    retry: false,
+    hint: 'Give the relay a token it knows: KERUTA_AUTH_TOKEN for the agent, "Authorization: Bearer …" for HTTP.',
+  },
+  FORBIDDEN: { status: 403, close: 4003, retry: false, hint: 'The token is known but does not allow this.' },
+  INVALID_INPUT: { status: 400, close: 4004, retry: false, hint: 'Correct the request as the message says.' },
+  INVALID_MESSAGE_FORMAT: { status: 400, close: 4004, retry: false, hint: 'Send one JSON object a frame, as docs describe.' },
+  INVALID_CURSOR: {
+    status: 400,
+    close: 4004,
+    retry: false,
+    hint: 'The cursor belongs to another store or is no cursor. Start from "start", "now" or a line number.',
+  },
+  NOT_FOUND: { status: 404, close: 4004, retry: false, hint: 'Check the URL.' },
+  TASK_NOT_FOUND: { status: 404, close: 4004, retry: false, hint: 'Check the task id; GET /api/v1/tasks lists the tasks.' },
+  FENCED: {
+    status: 409,
+    close: 4005,
+    retry: false,
+    hint: 'Another agent has taken this run over. Nothing is lost; only one may write.',
+  },
+  TOO_LARGE: { status: 413, close: 4009, retry: false, hint: 'Send smaller frames or bodies.' },
+  UNSUPPORTED_PROTOCOL: {
+    status: 426,
+    close: 4010,
+    retry: false,
+    hint: 'Agent and relay speak different protocol versions. Update the older one.',
+  },
+  OVERLOADED: { status: 503, close: 4101, retry: true, hint: 'The relay is busy. Try again later.' },
+  DRAINING: { status: 503, close: 4102, retry: true, hint: 'The relay is restarting. Try again soon.' },
+  IDLE: { status: 408, close: 4103, retry: true, hint: 'Nothing was said in time. Connect again when there is something.' },
+  DATABASE_ERROR: {
+    status: 500,
+    close: 4104,
+    retry: true,
+    hint: "The relay's store refused to write. Agents keep their lines; look at the relay's log and disk.",
+  },
+  STORE_FULL: {
+    status: 507,
+    close: 4105,
+    retry: true,
+    hint: "The relay's disk is nearly full. Agents keep their lines; make room or raise retention.",
+  },
+  INTERNAL_SERVER_ERROR: { status: 500, close: 4106, retry: true, hint: "This is a bug. The relay's log says more." },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error that crosses a program's border: `code` names its row in the table, `message` says what happened here. */
+export class KerutaError extends Error {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'KerutaError';
+    this.code = code;
+  }
+}
+
+/** Whether a close code of the link asks to come back. Codes that are not ours (1006 and the like) do. */
+export function mayRetry(closeCode: number): boolean {
+  return closeCode < 4000 || closeCode >= 4100;
+}
