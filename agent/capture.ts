@@ -1,0 +1,200 @@
+import type { Readable } from 'node:stream';
+import { kindOf, type Level, type Source } from '../shared/line.ts';
+import { LineSplitter } from './lines.ts';
+import type { Outbox } from './outbox.ts';
+import { Redactor } from './redact/redactor.ts';
+import type { SecretSet } from './redact/secrets.ts';
+import { Sealer } from './sealer.ts';
+import type { Tee } from './tee.ts';
+
+/** An unfinished line is shipped this long after its first byte: prompts and progress bars show. */
+const PROMPT_AFTER_MS = 200;
+
+export interface CaptureOptions {
+  run: string;
+  outbox: Outbox;
+  secrets: SecretSet;
+  /** Lines below it are teed only. */
+  level: Level;
+  maxMessageLength?: number;
+  /** The longest a line waits in the open chunk, ms. */
+  flushIntervalMs: number;
+  /** Lines that leave at once when the link is idle. */
+  batchSize: number;
+}
+
+/**
+ * From the script's pipes to sealed chunks: redact, tee, find lines, build chunks, compress. Decides when a chunk is
+ * sealed (it is full; nothing is unacknowledged; its oldest line has waited long enough) and when the script waits
+ * (the outbox, the compressors or the tee's reader are behind).
+ */
+export class Capture {
+  readonly #options: CaptureOptions;
+  readonly #sealer: Sealer;
+  readonly #sources: SourceCapture[] = [];
+  #flushTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: CaptureOptions) {
+    this.#options = options;
+    this.#sealer = new Sealer(options.run, (chunk) => {
+      options.outbox.put(chunk);
+      this.#update();
+    });
+    options.outbox.onChange = () => this.#update();
+  }
+
+  /** What was sealed so far. */
+  get totals(): { nextSeq: number; lines: number; bytes: number } {
+    const { nextSeq, lines, bytes } = this.#sealer;
+    return { nextSeq, lines, bytes };
+  }
+
+  /** Takes over a pipe of the script. Resolves when it has ended, or `signal` aborts and the rest is not read. */
+  attach(source: Source, pipe: Readable, tee: Tee | undefined, signal: AbortSignal): Promise<void> {
+    const splitter = new LineSplitter({ builder: this.#sealer.builder, seal: () => this.#sealer.seal() }, source, this.#options);
+    const capture = new SourceCapture(splitter, new Redactor(this.#options.secrets), tee, () => this.#afterLines());
+    this.#sources.push(capture);
+    if (tee) tee.onDrain = () => this.#update();
+    return capture.read(pipe, signal, () => this.#update());
+  }
+
+  /** A line of the agent's own in the log: what the reader should know about this run. */
+  note(level: Level, message: string): void {
+    const text = Buffer.from(`${message.replaceAll('\n', ' ')}\n`);
+    const { builder } = this.#sealer;
+    if (!builder.fits(text.length - 1)) this.#sealer.seal();
+    builder.mark(kindOf('agent', level), Date.now(), text.length - 1);
+    builder.copy(text, 0, text.length);
+    this.#afterLines();
+  }
+
+  /** Seals what is left. Call it when all pipes have ended. Resolves when the outbox has everything. */
+  async end(): Promise<void> {
+    clearTimeout(this.#flushTimer);
+    this.#sealer.seal();
+    await this.#sealer.flushed();
+  }
+
+  #afterLines(): void {
+    const { builder, pending } = this.#sealer;
+    if (builder.count >= this.#options.batchSize && pending === 0 && this.#options.outbox.idle) this.#sealer.seal();
+    else if (builder.count > 0) this.#flushTimer ??= this.#armFlush(this.#options.flushIntervalMs);
+    this.#update();
+  }
+
+  #armFlush(delay: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#flushTimer = undefined;
+      const { builder } = this.#sealer;
+      if (builder.count === 0) return;
+      // The chunk may be a younger one than that for which the timer was set.
+      const wait = builder.firstTime + this.#options.flushIntervalMs - Date.now();
+      if (wait > 0 && wait <= this.#options.flushIntervalMs) this.#flushTimer = this.#armFlush(wait);
+      else this.#sealer.seal();
+    }, delay);
+  }
+
+  /** Something may have become idle, full or free. */
+  #update(): void {
+    const { outbox, batchSize } = this.#options;
+    const { builder, pending } = this.#sealer;
+    if (outbox.idle && pending === 0 && builder.count >= batchSize) this.#sealer.seal();
+    const wait = outbox.full || this.#sealer.full;
+    for (const source of this.#sources) source.hold(wait);
+  }
+}
+
+/** One pipe: its redactor, its tee and its unfinished line. */
+class SourceCapture {
+  readonly #splitter: LineSplitter;
+  readonly #redactor: Redactor;
+  readonly #tee: Tee | undefined;
+  readonly #onLines: () => void;
+  #pipe: Readable | undefined;
+  #paused = false;
+  #promptTimer: NodeJS.Timeout | undefined;
+  /** When the redactor began to hold what it holds now. */
+  #redactorSince = 0;
+
+  constructor(splitter: LineSplitter, redactor: Redactor, tee: Tee | undefined, onLines: () => void) {
+    this.#splitter = splitter;
+    this.#redactor = redactor;
+    this.#tee = tee;
+    this.#onLines = onLines;
+  }
+
+  async read(pipe: Readable, signal: AbortSignal, update: () => void): Promise<void> {
+    this.#pipe = pipe;
+    pipe.on('data', (block: Buffer) => this.#take(block));
+    update();
+    await new Promise<void>((resolve) => {
+      pipe.once('close', resolve);
+      // A pipe that fails to be read has nothing more to say; what came before stands.
+      pipe.once('error', () => resolve());
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    pipe.destroy();
+    this.#pipe = undefined;
+    this.#end();
+  }
+
+  /** Stops or resumes reading, by what the caller says and by the tee's reader. */
+  hold(wait: boolean): void {
+    wait ||= this.#tee?.full ?? false;
+    if (wait === this.#paused || !this.#pipe) return;
+    this.#paused = wait;
+    if (wait) this.#pipe.pause();
+    else this.#pipe.resume();
+  }
+
+  #take(block: Buffer): void {
+    const time = Date.now();
+    const held = this.#redactor.holding;
+    const clean = this.#redactor.push(block);
+    if (!held || clean.length > 0) this.#redactorSince = time;
+    this.#pass(clean, time);
+    this.#armPrompt(PROMPT_AFTER_MS);
+    this.#onLines();
+  }
+
+  #pass(clean: Buffer, time: number): void {
+    if (clean.length === 0) return;
+    this.#tee?.write(clean);
+    this.#splitter.push(clean, time);
+  }
+
+  #armPrompt(delay: number): void {
+    if (this.#splitter.holding || this.#redactor.holding) this.#promptTimer ??= setTimeout(() => this.#prompt(), delay);
+  }
+
+  /** Lets an unfinished line go that has waited long enough. */
+  #prompt(): void {
+    this.#promptTimer = undefined;
+    const time = Date.now();
+    let moved = false;
+    if (this.#redactor.holding && due(this.#redactorSince, time)) {
+      const clean = this.#redactor.release();
+      moved = clean.length > 0;
+      this.#pass(clean, time);
+    }
+    if (this.#splitter.holding && (moved || due(this.#splitter.heldSince, time))) moved = this.#splitter.release(time) || moved;
+    if (moved) this.#onLines();
+    // What is younger has its own time to wait; what could not be let go waits for more bytes.
+    const since = Math.max(this.#splitter.holding ? this.#splitter.heldSince : 0, this.#redactor.holding ? this.#redactorSince : 0);
+    if (since > 0 && !due(since, time)) this.#armPrompt(since + PROMPT_AFTER_MS - time);
+    else if (moved) this.#armPrompt(PROMPT_AFTER_MS);
+  }
+
+  #end(): void {
+    clearTimeout(this.#promptTimer);
+    const time = Date.now();
+    this.#pass(this.#redactor.end(), time);
+    this.#splitter.end(time);
+    this.#onLines();
+  }
+}
+
+function due(since: number, now: number): boolean {
+  // A clock that was set back must not hold a prompt for long.
+  return now - since >= PROMPT_AFTER_MS || now < since;
+}

@@ -1,0 +1,66 @@
+import { constants } from 'node:os';
+import type { Readable } from 'node:stream';
+import { execa } from 'execa';
+import { ScriptError, type Program } from './script.ts';
+
+/** The running script, leader of its own process group. */
+export interface Child {
+  readonly pid: number;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** How it ended. Its pipes may still hold output, and a process that it left behind may hold them open. */
+  readonly exited: Promise<Exit>;
+  /** To the whole group. A group that is gone is no error. */
+  signal(signal: NodeJS.Signals): void;
+}
+
+export interface Exit {
+  exitCode: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** Starts `program` with the agent's own stdin and environment. Rejects with a ScriptError if it can't be run. */
+export async function startChild(program: Program, workDir: string | undefined): Promise<Child> {
+  const { nodeChildProcess: child } = execa(program.file, program.args, {
+    cwd: workDir,
+    stdin: 'inherit',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    // The bytes as they are; execa's own reading, splitting and waiting for pipes to close stay out of the way.
+    buffer: false,
+    encoding: 'buffer',
+    stripFinalNewline: false,
+    reject: false,
+    // Its own group, so that a signal reaches what the script started as well; and it outlives no decision of ours.
+    detached: true,
+    cleanup: false,
+  });
+  const exited = new Promise<Exit>((resolve) => {
+    child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (error) => reject(notRun(program, error)));
+  });
+  const { pid, stdout, stderr } = child;
+  if (pid === undefined || !stdout || !stderr) throw new Error('a spawned process without pid or pipes');
+  return { pid, stdout, stderr, exited, signal: (signal) => signalGroup(pid, signal) };
+}
+
+/** The exit code that a shell gives for a signal. */
+export function signalExitCode(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
+
+function notRun(program: Program, error: NodeJS.ErrnoException): ScriptError {
+  if (error.code === 'ENOENT') return new ScriptError(127, `${program.file}: not found`);
+  return new ScriptError(126, `${program.file}: can't be run (${error.code ?? error.message})`);
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,78 @@
+import { zstdCompress } from 'node:zlib';
+import { BUILDER_BYTES, ChunkBuilder, encodeSmall } from '../shared/chunk-builder.ts';
+import { CODEC_PLAIN, CODEC_ZSTD, encodeChunk, type ChunkFields } from '../shared/chunk.ts';
+import { ZSTD_OPTIONS } from '../shared/columns.ts';
+
+/** Buffers that chunks are built in and compressed from; they are reused, since allocating them would cost more. */
+const POOL_BUFFERS = 4;
+
+/**
+ * The open chunk and those on their way through compression, which runs on the thread pool. Chunks come out in the
+ * order in which they were sealed.
+ */
+export class Sealer {
+  readonly builder: ChunkBuilder;
+  /** The next line's place in the run. */
+  nextSeq = 0;
+  /** Lines and bytes of text that were sealed. */
+  lines = 0;
+  bytes = 0;
+  readonly #run: string;
+  readonly #onChunk: (chunk: Buffer) => void;
+  readonly #free: Buffer[] = [];
+  /** Sealed and not yet handed out, in order; a chunk is there once it is compressed. */
+  readonly #sealed: { chunk?: Buffer }[] = [];
+  #idle: (() => void)[] = [];
+
+  /** `onChunk` takes each chunk when it is encoded. */
+  constructor(run: string, onChunk: (chunk: Buffer) => void) {
+    this.#run = run;
+    this.#onChunk = onChunk;
+    this.builder = new ChunkBuilder(Buffer.allocUnsafeSlow(BUILDER_BYTES));
+  }
+
+  /** Chunks that wait for compression. */
+  get pending(): number {
+    return this.#sealed.length;
+  }
+
+  /** Whether the pool is in use as a whole: the script should wait. */
+  get full(): boolean {
+    return this.#sealed.length >= POOL_BUFFERS - 1;
+  }
+
+  /** Resolves when nothing waits for compression. */
+  async flushed(): Promise<void> {
+    if (this.#sealed.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Closes the open chunk, if there is anything in it, and sends it off. */
+  seal(): void {
+    if (this.builder.count === 0) return;
+    const { fields, raw } = this.builder.seal(this.#run, this.nextSeq, this.#free.pop() ?? Buffer.allocUnsafeSlow(BUILDER_BYTES));
+    this.nextSeq += fields.count;
+    this.lines += fields.count;
+    this.bytes += fields.textBytes;
+    const entry: { chunk?: Buffer } = { chunk: encodeSmall(fields, raw) };
+    this.#sealed.push(entry);
+    if (entry.chunk) this.#done(raw);
+    else this.#compress(entry, fields, raw);
+  }
+
+  #compress(entry: { chunk?: Buffer }, fields: ChunkFields, raw: Buffer): void {
+    zstdCompress(raw, ZSTD_OPTIONS, (error, body) => {
+      // Without memory for a compressor the lines still travel, as they are.
+      const smaller = !error && body.length < raw.length;
+      entry.chunk = encodeChunk(fields, smaller ? CODEC_ZSTD : CODEC_PLAIN, raw.length, smaller ? body : raw);
+      this.#done(raw);
+    });
+  }
+
+  #done(raw: Buffer): void {
+    if (this.#free.length < POOL_BUFFERS) this.#free.push(Buffer.from(raw.buffer));
+    let ready = 0;
+    while (ready < this.#sealed.length && this.#sealed[ready].chunk) ready++;
+    for (const { chunk } of this.#sealed.splice(0, ready)) if (chunk) this.#onChunk(chunk);
+    if (this.#sealed.length === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}

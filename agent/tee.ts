@@ -1,0 +1,88 @@
+import { write, writev } from 'node:fs';
+
+/** Held for a reader slower than the script; above it the script waits, as it would without us. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+/** Buffers in one writev. */
+const MAX_VECTOR = 64;
+/** How soon a descriptor that somebody made non-blocking is tried again when it is full. */
+const RETRY_MS = 5;
+
+/**
+ * Passes bytes on to one of the agent's own outputs. Node's streams write to pipes synchronously, and a slow reader
+ * would then stop capture, signals and the link; this one writes on the thread pool. A reader that is gone (EPIPE)
+ * ends the tee, never the job.
+ */
+export class Tee {
+  /** Called when `full` became false. */
+  onDrain: () => void = () => undefined;
+  readonly #fd: number;
+  readonly #onError: (error: NodeJS.ErrnoException) => void;
+  #queue: Buffer[] = [];
+  #queuedBytes = 0;
+  #writing = false;
+  #ended = false;
+  #idle: (() => void)[] = [];
+
+  /** `onError` hears of a failed write once; the tee has ended by then. EPIPE is no failure. */
+  constructor(fd: number, onError: (error: NodeJS.ErrnoException) => void) {
+    this.#fd = fd;
+    this.#onError = onError;
+  }
+
+  get full(): boolean {
+    return this.#queuedBytes >= HIGH_WATER_BYTES;
+  }
+
+  /** Keeps `bytes`, which must not change any more. */
+  write(bytes: Buffer): void {
+    if (this.#ended || bytes.length === 0) return;
+    this.#queue.push(bytes);
+    this.#queuedBytes += bytes.length;
+    if (!this.#writing) this.#next();
+  }
+
+  /** Resolves when everything is written, or nobody reads it any more. */
+  async flushed(): Promise<void> {
+    if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #next(): void {
+    if (this.#queue.length === 0) {
+      this.#writing = false;
+      for (const resolve of this.#idle.splice(0)) resolve();
+      return;
+    }
+    this.#writing = true;
+    const batch = this.#queue.slice(0, MAX_VECTOR);
+    const done = (error: NodeJS.ErrnoException | null, written: number) => this.#done(error, written);
+    if (batch.length === 1) write(this.#fd, batch[0], done);
+    else writev(this.#fd, batch, done);
+  }
+
+  #done(error: NodeJS.ErrnoException | null, written: number): void {
+    if (error?.code === 'EAGAIN') {
+      setTimeout(() => this.#next(), RETRY_MS);
+      return;
+    }
+    const wasFull = this.full;
+    if (error) this.#stop(error);
+    else this.#consume(written);
+    this.#next();
+    if (wasFull && !this.full) this.onDrain();
+  }
+
+  #consume(written: number): void {
+    this.#queuedBytes -= written;
+    let whole = 0;
+    while (written > 0 && written >= this.#queue[whole].length) written -= this.#queue[whole++].length;
+    this.#queue.splice(0, whole);
+    if (written > 0) this.#queue[0] = this.#queue[0].subarray(written);
+  }
+
+  #stop(error: NodeJS.ErrnoException): void {
+    this.#ended = true;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    if (error.code !== 'EPIPE') this.#onError(error);
+  }
+}
