@@ -49,9 +49,23 @@ export class Capture {
     return { nextSeq, lines, bytes };
   }
 
+  /** Blocks read from all pipes so far. */
+  get blocks(): number {
+    return this.#sources.reduce((sum, source) => sum + source.blocks, 0);
+  }
+
+  /** Whether a pipe is not read at the moment, because something behind it is full. */
+  get paused(): boolean {
+    return this.#sources.some((source) => source.paused);
+  }
+
   /** Takes over a pipe of the script. Resolves when it has ended, or `signal` aborts and the rest is not read. */
   attach(source: Source, pipe: Readable, tee: Tee | undefined, signal: AbortSignal): Promise<void> {
-    const splitter = new LineSplitter({ builder: this.#sealer.builder, seal: () => this.#sealer.seal() }, source, this.#options);
+    const splitter = new LineSplitter(
+      { builder: this.#sealer.builder, seal: () => this.#sealer.seal() },
+      source,
+      this.#options,
+    );
     const capture = new SourceCapture(splitter, new Redactor(this.#options.secrets), tee, () => this.#afterLines());
     this.#sources.push(capture);
     if (tee) tee.onDrain = () => this.#update();
@@ -110,8 +124,9 @@ class SourceCapture {
   readonly #redactor: Redactor;
   readonly #tee: Tee | undefined;
   readonly #onLines: () => void;
+  blocks = 0;
+  paused = false;
   #pipe: Readable | undefined;
-  #paused = false;
   #promptTimer: NodeJS.Timeout | undefined;
   /** When the redactor began to hold what it holds now. */
   #redactorSince = 0;
@@ -141,13 +156,14 @@ class SourceCapture {
   /** Stops or resumes reading, by what the caller says and by the tee's reader. */
   hold(wait: boolean): void {
     wait ||= this.#tee?.full ?? false;
-    if (wait === this.#paused || !this.#pipe) return;
-    this.#paused = wait;
+    if (wait === this.paused || !this.#pipe) return;
+    this.paused = wait;
     if (wait) this.#pipe.pause();
     else this.#pipe.resume();
   }
 
   #take(block: Buffer): void {
+    this.blocks++;
     const time = Date.now();
     const held = this.#redactor.holding;
     const clean = this.#redactor.push(block);
@@ -177,10 +193,14 @@ class SourceCapture {
       moved = clean.length > 0;
       this.#pass(clean, time);
     }
-    if (this.#splitter.holding && (moved || due(this.#splitter.heldSince, time))) moved = this.#splitter.release(time) || moved;
+    if (this.#splitter.holding && (moved || due(this.#splitter.heldSince, time)))
+      moved = this.#splitter.release(time) || moved;
     if (moved) this.#onLines();
     // What is younger has its own time to wait; what could not be let go waits for more bytes.
-    const since = Math.max(this.#splitter.holding ? this.#splitter.heldSince : 0, this.#redactor.holding ? this.#redactorSince : 0);
+    const since = Math.max(
+      this.#splitter.holding ? this.#splitter.heldSince : 0,
+      this.#redactor.holding ? this.#redactorSince : 0,
+    );
     if (since > 0 && !due(since, time)) this.#armPrompt(since + PROMPT_AFTER_MS - time);
     else if (moved) this.#armPrompt(PROMPT_AFTER_MS);
   }

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
-import { execa } from 'execa';
+import { closeWriters, makePipes } from './pipes.ts';
 import { ScriptError, type Program } from './script.ts';
 
 /** The running script, leader of its own process group. */
@@ -21,30 +21,41 @@ export interface Exit {
 
 /** Starts `program` with the agent's own stdin and environment. Rejects with a ScriptError if it can't be run. */
 export async function startChild(program: Program, workDir: string | undefined): Promise<Child> {
-  const { nodeChildProcess: child } = execa(program.file, program.args, {
-    cwd: workDir,
-    stdin: 'inherit',
-    stdout: 'pipe',
-    stderr: 'pipe',
-    // The bytes as they are; execa's own reading, splitting and waiting for pipes to close stay out of the way.
-    buffer: false,
-    encoding: 'buffer',
-    stripFinalNewline: false,
-    reject: false,
-    // Its own group, so that a signal reaches what the script started as well; and it outlives no decision of ours.
-    detached: true,
-    cleanup: false,
-  });
-  const exited = new Promise<Exit>((resolve) => {
-    child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
-  });
-  await new Promise<void>((resolve, reject) => {
-    child.once('spawn', resolve);
-    child.once('error', (error) => reject(notRun(program, error)));
-  });
-  const { pid, stdout, stderr } = child;
-  if (pid === undefined || !stdout || !stderr) throw new Error('a spawned process without pid or pipes');
-  return { pid, stdout, stderr, exited, signal: (signal) => signalGroup(pid, signal) };
+  // Both take a while and neither needs the other.
+  const [pipes, { execa }] = await Promise.all([makePipes(), import('execa')]);
+  try {
+    const { nodeChildProcess: child } = execa(program.file, program.args, {
+      cwd: workDir,
+      stdin: 'inherit',
+      stdout: pipes ? descriptor(pipes.stdout.writeFd) : 'pipe',
+      stderr: pipes ? descriptor(pipes.stderr.writeFd) : 'pipe',
+      // The bytes as they are; execa's own reading, splitting and waiting for pipes to close stay out of the way.
+      buffer: false,
+      encoding: 'buffer',
+      reject: false,
+      // Its own group, so that a signal reaches what the script started as well; and it outlives no decision of ours.
+      detached: true,
+      cleanup: false,
+    });
+    const exited = new Promise<Exit>((resolve) => {
+      child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', (error) => reject(notRun(program, error)));
+    });
+    const stdout = pipes?.stdout.reader ?? child.stdout;
+    const stderr = pipes?.stderr.reader ?? child.stderr;
+    const { pid } = child;
+    if (pid === undefined || !stdout || !stderr) throw new Error('a spawned process without pid or pipes');
+    return { pid, stdout, stderr, exited, signal: (signal) => signalGroup(pid, signal) };
+  } catch (error) {
+    pipes?.stdout.reader.destroy();
+    pipes?.stderr.reader.destroy();
+    throw error;
+  } finally {
+    if (pipes) closeWriters(pipes);
+  }
 }
 
 /** The exit code that a shell gives for a signal. */
@@ -55,6 +66,11 @@ export function signalExitCode(signal: NodeJS.Signals): number {
 function notRun(program: Program, error: NodeJS.ErrnoException): ScriptError {
   if (error.code === 'ENOENT') return new ScriptError(127, `${program.file}: not found`);
   return new ScriptError(126, `${program.file}: can't be run (${error.code ?? error.message})`);
+}
+
+/** execa takes any descriptor, but its types know those from 3 to 9 only. */
+function descriptor(fd: number): { value: 3; input: false } {
+  return { value: fd as 3, input: false };
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {

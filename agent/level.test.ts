@@ -45,7 +45,10 @@ const ROWS: Row[] = [
   ['ERROR', '\x1b[1;31mERROR\x1b[0m: coloured'],
   ['DEBUG', 'TRACE x'],
   ['INFO', 'NOTICE: x'],
-  ['INFO', '- 1117838570 2005.06.03 R02-M1-N0-C:J12-U11 2005-06-03-15.42.50.363779 R02-M1-N0-C:J12-U11 RAS KERNEL INFO x'],
+  [
+    'INFO',
+    '- 1117838570 2005.06.03 R02-M1-N0-C:J12-U11 2005-06-03-15.42.50.363779 R02-M1-N0-C:J12-U11 RAS KERNEL INFO x',
+  ],
   // one letter
   ['ERROR', 'E0102 15:04:05.123456 1 server.go:12] failed'],
   ['DEBUG', '03-17 16:13:38.811  1702  2395 D WindowManager: printFreezingDisplayLogs'],
@@ -95,12 +98,16 @@ describe('level of a line', () => {
   });
 
   const logs = new URL('../../shared/data/loghub/', import.meta.url);
-  test('is the same with and without memory on real logs', { skip: existsSync(logs) ? false : 'no real logs beside this checkout' }, () => {
-    for (const file of readdirSync(logs).filter((name) => name.endsWith('.log'))) {
-      const detector = new LevelDetector();
-      for (const line of readFileSync(new URL(file, logs), 'latin1').split('\n')) {
-        assert.equal(detect(detector, line), detect(new LevelDetector(), line), `${file}: ${line}`);
+  test(
+    'is the same with and without memory on real logs',
+    { skip: existsSync(logs) ? false : 'no real logs beside this checkout' },
+    () => {
+      for (const file of readdirSync(logs).filter((name) => name.endsWith('.log'))) {
+        const detector = new LevelDetector();
+        for (const line of readFileSync(new URL(file, logs), 'latin1').split('\n')) {
+          assert.equal(detect(detector, line), detect(new LevelDetector(), line), `${file}: ${line}`);
+        }
       }
-    }
-  });
+    },
+  );
 });

@@ -32,7 +32,8 @@ const JSON_LEVEL = /"(?:level|lvl|severity)"\s*:\s*(?:"([a-z]+)"|(\d+))/i;
 /** Words by the hash of their letters in lower case; a hit is compared letter by letter. */
 const byHash = new Map<number, { word: Buffer; level: number }>();
 for (const [level, words] of Object.entries(WORDS)) {
-  for (const word of words) byHash.set(hashOf(word), { word: Buffer.from(word), level: LEVELS.indexOf(level as Level) });
+  for (const word of words)
+    byHash.set(hashOf(word), { word: Buffer.from(word), level: LEVELS.indexOf(level as Level) });
 }
 /** Marks a key in the table of words: its level is the word behind the `=`. */
 const KEY = 9;
@@ -108,7 +109,11 @@ export class LevelDetector {
 
   #remember(bytes: Buffer, start: number, word: number, words: number): void {
     const length = word - start;
-    if (length > PREFIX_BYTES || (length === this.#prefixLength && words === this.#prefixWords && this.#prefixMatches(bytes, start, word + 1))) return;
+    if (
+      length > PREFIX_BYTES ||
+      (length === this.#prefixLength && words === this.#prefixWords && this.#prefixMatches(bytes, start, word + 1))
+    )
+      return;
     this.#prefix.set(bytes.subarray(start, word));
     this.#prefixLength = length;
     this.#prefixWords = words;
@@ -175,7 +180,8 @@ function levelNamed(word: string): number {
 }
 
 function levelNumbered(number: number): number {
-  if (number < 10) return LEVELS.indexOf(number <= 3 ? 'ERROR' : number === 4 ? 'WARN' : number <= 6 ? 'INFO' : 'DEBUG');
+  if (number < 10)
+    return LEVELS.indexOf(number <= 3 ? 'ERROR' : number === 4 ? 'WARN' : number <= 6 ? 'INFO' : 'DEBUG');
   return LEVELS.indexOf(number < 30 ? 'DEBUG' : number < 40 ? 'INFO' : number < 50 ? 'WARN' : 'ERROR');
 }
 

@@ -1,5 +1,15 @@
 import type { ChunkBuilder } from '../shared/chunk-builder.ts';
-import { KIND_CR, KIND_LEVEL_SHIFT, KIND_MORE, KIND_NO_EOL, KIND_REST, LEVELS, SOURCES, type Level, type Source } from '../shared/line.ts';
+import {
+  KIND_CR,
+  KIND_LEVEL_SHIFT,
+  KIND_MORE,
+  KIND_NO_EOL,
+  KIND_REST,
+  LEVELS,
+  SOURCES,
+  type Level,
+  type Source,
+} from '../shared/line.ts';
 import { AMBIGUOUS, LevelDetector } from './level.ts';
 
 /** The longest piece of a line, and with it all that a stream without line ends makes the agent hold. */
@@ -85,7 +95,8 @@ export class LineSplitter {
   release(time: number): boolean {
     const held = this.#held.subarray(0, this.#heldBytes);
     const lastReturn = held.lastIndexOf(RETURN);
-    const cut = lastReturn > 0 ? lastReturn : lastReturn === 0 && held.length === 1 ? 0 : utf8Boundary(held, held.length);
+    const cut =
+      lastReturn > 0 ? lastReturn : lastReturn === 0 && held.length === 1 ? 0 : utf8Boundary(held, held.length);
     if (cut === 0) return false;
     this.#shipHeld(cut, time);
     return true;

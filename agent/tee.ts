@@ -68,7 +68,7 @@ export class Tee {
     if (error) this.#stop(error);
     else this.#consume(written);
     this.#next();
-    if (wasFull && !this.full) this.onDrain();
+    if (wasFull && this.#queuedBytes < HIGH_WATER_BYTES) this.onDrain();
   }
 
   #consume(written: number): void {

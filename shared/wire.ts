@@ -50,7 +50,9 @@ const hello = z.object({
   pipelineId: z.optional(text),
   workerId: text,
   taskName: z.optional(text),
-  labels: z.record(text, text).check(z.refine((labels) => Object.keys(labels).length <= MAX_LABELS, `has more than ${MAX_LABELS} entries`)),
+  labels: z
+    .record(text, text)
+    .check(z.refine((labels) => Object.keys(labels).length <= MAX_LABELS, `has more than ${MAX_LABELS} entries`)),
   /** The script's command line, secrets masked. */
   command: z.optional(z.string().check(z.maxLength(MAX_COMMAND_CHARACTERS))),
   agentVersion: text,
@@ -127,7 +129,6 @@ export function taskIdProblem(taskId: string): string | undefined {
   if (taskId === '') return 'is empty';
   const bytes = Buffer.byteLength(taskId);
   if (bytes > MAX_TASK_ID_BYTES) return `has ${bytes} bytes; ${MAX_TASK_ID_BYTES} are allowed`;
-  // eslint-disable-next-line no-control-regex -- control characters are what it looks for
   if (/[\u0000-\u001f\u007f-\u009f]/.test(taskId)) return 'has control characters';
   if (!taskId.isWellFormed()) return 'is not well-formed Unicode';
   // URLs would take them for path steps, encoded or not.
