@@ -16,6 +16,7 @@ export interface CaptureOptions {
   secrets: SecretSet;
   /** Lines below it are teed only. */
   level: Level;
+  maxPieceBytes?: number;
   maxMessageLength?: number;
   /** The longest a line waits in the open chunk, ms. */
   flushIntervalMs: number;

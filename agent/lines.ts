@@ -27,6 +27,8 @@ export interface LineSink {
 export interface LineOptions {
   /** Lines below it are counted nowhere and shipped nowhere. */
   level: Level;
+  /** Longer lines become several pieces; at most MAX_PIECE_BYTES. */
+  maxPieceBytes?: number;
   /** Text of a line beyond this many bytes is cut, and the line says so. */
   maxMessageLength?: number;
 }
@@ -42,9 +44,10 @@ export class LineSplitter {
   readonly #default: number;
   readonly #minLevel: number;
   readonly #maxMessage: number;
+  readonly #maxPiece: number;
   readonly #levels = new LevelDetector();
   /** The unfinished line: its bytes so far that are in no chunk. */
-  readonly #held = Buffer.allocUnsafe(MAX_PIECE_BYTES + 2);
+  readonly #held: Buffer;
   #heldBytes = 0;
   /** When the first held byte was read. */
   heldSince = 0;
@@ -62,6 +65,9 @@ export class LineSplitter {
     this.#default = LEVELS.indexOf(source === 'stderr' ? 'ERROR' : 'INFO');
     this.#minLevel = LEVELS.indexOf(options.level);
     this.#maxMessage = options.maxMessageLength ?? Infinity;
+    this.#maxPiece = options.maxPieceBytes ?? MAX_PIECE_BYTES;
+    // A piece, and the \r\n that may end a line of exactly that.
+    this.#held = Buffer.allocUnsafe(this.#maxPiece + 2);
   }
 
   get source(): Source {
@@ -116,7 +122,7 @@ export class LineSplitter {
       const newline = block.indexOf(NEWLINE, at);
       if (newline === -1) break;
       const length = newline - at;
-      const ordinary = plain && length <= MAX_PIECE_BYTES && (length === 0 || block[newline - 1] !== RETURN);
+      const ordinary = plain && length <= this.#maxPiece && (length === 0 || block[newline - 1] !== RETURN);
       if (!ordinary || !builder.fits(length)) {
         if (copied < at) builder.copy(block, copied, at);
         copied = at;
@@ -149,7 +155,7 @@ export class LineSplitter {
       this.#heldBytes += room;
       at += room;
       // Full means more than a piece of text for sure, even if the last byte is the \r of a \r\n.
-      if (this.#heldBytes === this.#held.length) this.#shipHeld(utf8Boundary(this.#held, MAX_PIECE_BYTES), time);
+      if (this.#heldBytes === this.#held.length) this.#shipHeld(utf8Boundary(this.#held, this.#maxPiece), time);
     }
   }
 
@@ -160,8 +166,8 @@ export class LineSplitter {
       length--;
       flags |= KIND_CR;
     }
-    if (length > MAX_PIECE_BYTES) {
-      const piece = utf8Boundary(this.#held, MAX_PIECE_BYTES);
+    if (length > this.#maxPiece) {
+      const piece = utf8Boundary(this.#held, this.#maxPiece);
       this.#shipHeld(piece, time);
       length -= piece;
     }

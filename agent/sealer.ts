@@ -49,7 +49,11 @@ export class Sealer {
   /** Closes the open chunk, if there is anything in it, and sends it off. */
   seal(): void {
     if (this.builder.count === 0) return;
-    const { fields, raw } = this.builder.seal(this.#run, this.nextSeq, this.#free.pop() ?? Buffer.allocUnsafeSlow(BUILDER_BYTES));
+    const { fields, raw } = this.builder.seal(
+      this.#run,
+      this.nextSeq,
+      this.#free.pop() ?? Buffer.allocUnsafeSlow(BUILDER_BYTES),
+    );
     this.nextSeq += fields.count;
     this.lines += fields.count;
     this.bytes += fields.textBytes;

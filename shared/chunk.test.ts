@@ -43,7 +43,9 @@ const GOLDEN_LINES = [
   '02 01 da04', // times: +1, -1, +301, zigzag
   '04 4d 0a', // kinds
   '05 02 00', // lengths
-].join('').replaceAll(' ', '');
+]
+  .join('')
+  .replaceAll(' ', '');
 
 const GOLDEN_GAP = [
   '4b43 01 02 ________',
@@ -54,7 +56,9 @@ const GOLDEN_GAP = [
   'c0a79c7c9b010000 c0a79c7c9b010000',
   '00000000 00000000 00000000',
   '00'.repeat(24),
-].join('').replaceAll(' ', '');
+]
+  .join('')
+  .replaceAll(' ', '');
 
 describe('a chunk', () => {
   test('has the bytes of the diagram', () => {
@@ -71,7 +75,11 @@ describe('a chunk', () => {
 
   test('has the diagram in its head comment that the header was written by', () => {
     const source = readFileSync(new URL('chunk.ts', import.meta.url), 'utf8');
-    const rows = [...source.matchAll(/^ \* +(\d+) +(\d+) +(\w+) /gm)].map(([, offset, size, field]) => ({ offset: +offset, size: +size, field }));
+    const rows = [...source.matchAll(/^ \* +(\d+) +(\d+) +(\w+) /gm)].map(([, offset, size, field]) => ({
+      offset: +offset,
+      size: +size,
+      field,
+    }));
     assert.equal(rows.length, 16);
     let offset = 0;
     for (const row of rows) {
@@ -94,7 +102,11 @@ describe('a chunk', () => {
   });
 
   test('may be empty lines as many as it can count', () => {
-    const chunk = encodeLines(RUN, 0, Array.from({ length: MAX_LINES }, () => ({ time: 5, kind: 0, text: Buffer.alloc(0) })));
+    const chunk = encodeLines(
+      RUN,
+      0,
+      Array.from({ length: MAX_LINES }, () => ({ time: 5, kind: 0, text: Buffer.alloc(0) })),
+    );
     assert.equal(linesOf(chunk).length, MAX_LINES);
   });
 
@@ -204,7 +216,9 @@ describe('a body that contradicts its header is refused', () => {
   });
 
   test('a frame that asks for a window of 128 MiB', () => {
-    const body = zstdCompressSync(Buffer.alloc(2000), { params: { [constants.ZSTD_c_windowLog]: 27, [constants.ZSTD_c_contentSizeFlag]: 0 } });
+    const body = zstdCompressSync(Buffer.alloc(2000), {
+      params: { [constants.ZSTD_c_windowLog]: 27, [constants.ZSTD_c_contentSizeFlag]: 0 },
+    });
     // The frame header says so: no single segment, window descriptor with exponent 17.
     body[4] = 0;
     const wide = Buffer.concat([body.subarray(0, 5), Buffer.from([(27 - 10) << 3]), body.subarray(5)]);
@@ -230,7 +244,11 @@ function linesOf(chunk: Buffer): LineInput[] {
   assert.notEqual(header.codec, CODEC_GAP);
   const lines = decodeLines(header, decompress(header, chunk.subarray(CHUNK_HEADER_BYTES)));
   return Array.from({ length: lines.count }, (_, i) => {
-    const line: LineInput = { time: lines.times[i], kind: lines.kinds[i], text: Buffer.from(lines.text.subarray(lines.starts[i], lines.starts[i + 1] - 1)) };
+    const line: LineInput = {
+      time: lines.times[i],
+      kind: lines.kinds[i],
+      text: Buffer.from(lines.text.subarray(lines.starts[i], lines.starts[i + 1] - 1)),
+    };
     const metadata = lines.metadata?.[i];
     return metadata === undefined ? line : { ...line, metadata };
   });

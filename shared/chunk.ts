@@ -128,10 +128,7 @@ export function encodeGap(gap: {
   return sealed(bytes);
 }
 
-function writeHeader(
-  bytes: Buffer,
-  header: ChunkFields & { codec: number; rawBytes: number; reason: number },
-): void {
+function writeHeader(bytes: Buffer, header: ChunkFields & { codec: number; rawBytes: number; reason: number }): void {
   bytes.write('KC', 0, 'latin1');
   bytes[2] = CHUNK_VERSION;
   bytes[3] = header.codec;
@@ -159,7 +156,8 @@ function sealed(bytes: Buffer): Buffer {
  * not check the CRC (`checkCrc` does). Throws a ChunkError that names the field.
  */
 export function readHeader(bytes: Buffer): ChunkHeader {
-  if (bytes.length < CHUNK_HEADER_BYTES) throw new ChunkError('length', `is ${bytes.length}, a header has ${CHUNK_HEADER_BYTES}`);
+  if (bytes.length < CHUNK_HEADER_BYTES)
+    throw new ChunkError('length', `is ${bytes.length}, a header has ${CHUNK_HEADER_BYTES}`);
   if (bytes.length > MAX_CHUNK_BYTES) throw new ChunkError('length', `is ${bytes.length}, over ${MAX_CHUNK_BYTES}`);
   const header = readStoredHeader(bytes);
   if (header.bodyBytes !== bytes.length - CHUNK_HEADER_BYTES) {
@@ -170,9 +168,11 @@ export function readHeader(bytes: Buffer): ChunkHeader {
 
 /** As `readHeader`, for a header that is kept apart from its body. */
 export function readStoredHeader(bytes: Buffer): ChunkHeader {
-  if (bytes.length < CHUNK_HEADER_BYTES) throw new ChunkError('length', `is ${bytes.length}, a header has ${CHUNK_HEADER_BYTES}`);
+  if (bytes.length < CHUNK_HEADER_BYTES)
+    throw new ChunkError('length', `is ${bytes.length}, a header has ${CHUNK_HEADER_BYTES}`);
   if (bytes[0] !== 0x4b || bytes[1] !== 0x43) throw new ChunkError('magic', 'is not "KC"');
-  if (bytes[2] !== CHUNK_VERSION) throw new ChunkError('version', `is ${bytes[2]}, this program reads ${CHUNK_VERSION}`);
+  if (bytes[2] !== CHUNK_VERSION)
+    throw new ChunkError('version', `is ${bytes[2]}, this program reads ${CHUNK_VERSION}`);
   const counts = new Uint16Array(PAIRS);
   for (let pair = 0; pair < PAIRS; pair++) counts[pair] = bytes.readUInt16LE(68 + 2 * pair);
   const header: ChunkHeader = {
@@ -191,7 +191,8 @@ export function readStoredHeader(bytes: Buffer): ChunkHeader {
   };
   if (bytes.readUInt16LE(38) !== 0) throw new ChunkError('reserved', 'is not zero');
   if (header.count === 0) throw new ChunkError('count', 'is zero');
-  if (header.firstSeq + header.count > MAX_U48) throw new ChunkError('count', 'goes past the last line number there is');
+  if (header.firstSeq + header.count > MAX_U48)
+    throw new ChunkError('count', 'goes past the last line number there is');
   if (header.minTime > header.maxTime) throw new ChunkError('minTime', 'is after maxTime');
   if (header.codec === CODEC_GAP) checkGap(header, bytes[37]);
   else checkLines(header, bytes[37]);
@@ -214,13 +215,16 @@ function checkLines(header: ChunkHeader, reason: number): void {
   if (count > MAX_LINES) throw new ChunkError('count', `is ${count}, over ${MAX_LINES}`);
   if (textBytes > MAX_TEXT_BYTES) throw new ChunkError('textBytes', `is ${textBytes}, over ${MAX_TEXT_BYTES}`);
   if (rawBytes > MAX_RAW_BYTES) throw new ChunkError('rawBytes', `is ${rawBytes}, over ${MAX_RAW_BYTES}`);
-  if (bodyBytes > MAX_CHUNK_BYTES - CHUNK_HEADER_BYTES) throw new ChunkError('bodyBytes', `is ${bodyBytes}, over the limit`);
+  if (bodyBytes > MAX_CHUNK_BYTES - CHUNK_HEADER_BYTES)
+    throw new ChunkError('bodyBytes', `is ${bodyBytes}, over the limit`);
   if (textBytes < count) throw new ChunkError('textBytes', `is ${textBytes}, too few for ${count} lines`);
   // A line has at least a byte in each of the columns times, kinds and lengths.
   if (rawBytes < textBytes + 3 * count) throw new ChunkError('rawBytes', `is ${rawBytes}, too few for ${count} lines`);
-  if (codec === CODEC_PLAIN && rawBytes !== bodyBytes) throw new ChunkError('rawBytes', 'differs from bodyBytes without compression');
+  if (codec === CODEC_PLAIN && rawBytes !== bodyBytes)
+    throw new ChunkError('rawBytes', 'differs from bodyBytes without compression');
   if (bodyBytes === 0) throw new ChunkError('bodyBytes', 'is zero');
-  if ((header.flags & ~(FLAG_CR | FLAG_PIECES | FLAG_METADATA)) !== 0) throw new ChunkError('flags', `${header.flags} are unknown`);
+  if ((header.flags & ~(FLAG_CR | FLAG_PIECES | FLAG_METADATA)) !== 0)
+    throw new ChunkError('flags', `${header.flags} are unknown`);
   if (reason !== 0) throw new ChunkError('reason', 'is not zero');
   let sum = 0;
   for (const lines of header.counts) sum += lines;

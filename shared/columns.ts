@@ -52,7 +52,8 @@ const ZSTD_WINDOW_LOG_MAX = Math.log2(MAX_RAW_BYTES);
 
 /** The body before compression, or a ChunkError. Takes no more memory than the header's rawBytes. */
 export function decompress(header: ChunkHeader, body: Buffer): Buffer {
-  if (body.length !== header.bodyBytes) throw new ChunkError('body', `has ${body.length} bytes, not ${header.bodyBytes}`);
+  if (body.length !== header.bodyBytes)
+    throw new ChunkError('body', `has ${body.length} bytes, not ${header.bodyBytes}`);
   if (header.codec === CODEC_PLAIN) return body;
   if (header.codec !== CODEC_ZSTD) throw new ChunkError('codec', `${header.codec} has no body`);
   let raw: Buffer;
@@ -66,7 +67,8 @@ export function decompress(header: ChunkHeader, body: Buffer): Buffer {
   } catch (error) {
     throw new ChunkError('body', `does not decompress: ${(error as Error).message}`);
   }
-  if (raw.length !== header.rawBytes) throw new ChunkError('body', `decompresses to ${raw.length} bytes, not ${header.rawBytes}`);
+  if (raw.length !== header.rawBytes)
+    throw new ChunkError('body', `decompresses to ${raw.length} bytes, not ${header.rawBytes}`);
   return raw;
 }
 
@@ -84,7 +86,8 @@ export function decodeLines(header: ChunkHeader, raw: Buffer): Lines {
     if (time > latest) latest = time;
     if (time < earliest) earliest = time;
   }
-  if (earliest !== header.minTime || latest !== header.maxTime) throw new ChunkError('body', 'has other times than the header');
+  if (earliest !== header.minTime || latest !== header.maxTime)
+    throw new ChunkError('body', 'has other times than the header');
   const kinds = column.bytes(count);
   checkKinds(header, kinds);
   const starts = new Uint32Array(count + 1);
@@ -117,7 +120,9 @@ function checkKinds(header: ChunkHeader, kinds: Uint8Array): void {
 
 /** What a line's kind adds to the flags of its chunk. */
 export function flagsOf(kind: number): number {
-  return ((kind & KIND_CR) !== 0 ? FLAG_CR : 0) | ((kind & (KIND_MORE | KIND_REST | KIND_NO_EOL)) !== 0 ? FLAG_PIECES : 0);
+  return (
+    ((kind & KIND_CR) !== 0 ? FLAG_CR : 0) | ((kind & (KIND_MORE | KIND_REST | KIND_NO_EOL)) !== 0 ? FLAG_PIECES : 0)
+  );
 }
 
 function readMetadata(column: ColumnReader, count: number): (string | undefined)[] {

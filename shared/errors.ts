@@ -18,7 +18,12 @@ export const ERRORS = {
   },
   FORBIDDEN: { status: 403, close: 4003, retry: false, hint: 'The token is known but does not allow this.' },
   INVALID_INPUT: { status: 400, close: 4004, retry: false, hint: 'Correct the request as the message says.' },
-  INVALID_MESSAGE_FORMAT: { status: 400, close: 4004, retry: false, hint: 'Send one JSON object a frame, as docs describe.' },
+  INVALID_MESSAGE_FORMAT: {
+    status: 400,
+    close: 4004,
+    retry: false,
+    hint: 'Send one JSON object a frame, as docs describe.',
+  },
   INVALID_CURSOR: {
     status: 400,
     close: 4004,
@@ -26,7 +31,12 @@ export const ERRORS = {
     hint: 'The cursor belongs to another store or is no cursor. Start from "start", "now" or a line number.',
   },
   NOT_FOUND: { status: 404, close: 4004, retry: false, hint: 'Check the URL.' },
-  TASK_NOT_FOUND: { status: 404, close: 4004, retry: false, hint: 'Check the task id; GET /api/v1/tasks lists the tasks.' },
+  TASK_NOT_FOUND: {
+    status: 404,
+    close: 4004,
+    retry: false,
+    hint: 'Check the task id; GET /api/v1/tasks lists the tasks.',
+  },
   FENCED: {
     status: 409,
     close: 4005,
@@ -42,7 +52,12 @@ export const ERRORS = {
   },
   OVERLOADED: { status: 503, close: 4101, retry: true, hint: 'The relay is busy. Try again later.' },
   DRAINING: { status: 503, close: 4102, retry: true, hint: 'The relay is restarting. Try again soon.' },
-  IDLE: { status: 408, close: 4103, retry: true, hint: 'Nothing was said in time. Connect again when there is something.' },
+  IDLE: {
+    status: 408,
+    close: 4103,
+    retry: true,
+    hint: 'Nothing was said in time. Connect again when there is something.',
+  },
   DATABASE_ERROR: {
     status: 500,
     close: 4104,

@@ -1,6 +1,8 @@
 import * as z from 'zod/mini';
 import { isUlid } from './ulid.ts';
 
+export { taskIdProblem } from './task-id.ts';
+
 /**
  * The agent's link, `ws://…/ws/tasks/{taskId}` under this subprotocol. Chunks are binary frames, all else is one of
  * the JSON text frames below.
@@ -23,8 +25,6 @@ export const SUBPROTOCOL = 'keruta.chunk.v1';
 
 /** A control message; chunks have their own limit. */
 export const MAX_CONTROL_BYTES = 256 * 1024;
-/** A task id: it stands in URLs, file names and tables. */
-export const MAX_TASK_ID_BYTES = 256;
 const MAX_LABELS = 64;
 const MAX_LABEL_CHARACTERS = 1024;
 const MAX_COMMAND_CHARACTERS = 8192;
@@ -122,16 +122,4 @@ function parse<T>(schema: z.ZodMiniType<T>, json: string): T {
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new Error(`bad message: ${issue.path.join('.') || 'it'}: ${issue.message}`);
-}
-
-/** Why `taskId` can't be one, or undefined if it can. */
-export function taskIdProblem(taskId: string): string | undefined {
-  if (taskId === '') return 'is empty';
-  const bytes = Buffer.byteLength(taskId);
-  if (bytes > MAX_TASK_ID_BYTES) return `has ${bytes} bytes; ${MAX_TASK_ID_BYTES} are allowed`;
-  if (/[\u0000-\u001f\u007f-\u009f]/.test(taskId)) return 'has control characters';
-  if (!taskId.isWellFormed()) return 'is not well-formed Unicode';
-  // URLs would take them for path steps, encoded or not.
-  if (taskId === '.' || taskId === '..') return 'is a path step';
-  return undefined;
 }

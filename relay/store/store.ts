@@ -94,13 +94,14 @@ export interface Store {
 /** `retry`: it may work later (full disk, busy). Otherwise the store is beyond use and the process should end. */
 export class StoreError extends Error {
   readonly retry: boolean;
-  /** `full`: no room. `io`: the device failed. `closed`: the store was closed. `other`: the message says. */
-  readonly reason: 'full' | 'io' | 'closed' | 'other';
+  /** `full`: no room. `io`: the device failed. `crashed`: the engine itself died. `closed`: the store was closed.
+   * `other`: the message says. */
+  readonly reason: 'full' | 'io' | 'crashed' | 'closed' | 'other';
   constructor(reason: StoreError['reason'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StoreError';
     this.reason = reason;
-    this.retry = reason !== 'io';
+    this.retry = reason !== 'io' && reason !== 'crashed';
   }
 }
 

@@ -1,0 +1,56 @@
+import type { Command } from 'commander';
+import { resolveAgent } from '../shared/options/agent-config.ts';
+import { agentOptions, type AgentConfig } from '../shared/options/agent-options.ts';
+import { readConfigFile } from '../shared/options/file.ts';
+import { addFlags, givenFlags } from '../shared/options/flags.ts';
+import type { Settings } from '../shared/options/resolve.ts';
+import { surroundings } from '../shared/options/surroundings.ts';
+
+/** One call of the agent: its arguments, and how it ends. */
+export class Call {
+  /** The subcommand. */
+  readonly name: string | undefined;
+  /** The arguments that are ours. */
+  readonly own: string[];
+  /** What `execute` runs: all behind the first `--`, untouched. */
+  readonly behind: string[];
+  exitCode = 0;
+  verbose = false;
+
+  constructor(args: string[]) {
+    const dashes = args[0] === 'execute' ? args.indexOf('--') : -1;
+    this.name = args[0];
+    this.own = dashes === -1 ? args : args.slice(0, dashes);
+    this.behind = dashes === -1 ? [] : args.slice(dashes + 1);
+  }
+
+  /** The configuration from flags, environment and file. Rejects with a UsageError. */
+  async load(command: Command): Promise<Settings<AgentConfig>> {
+    const { config: path } = command.opts<{ config?: string }>();
+    const settings = resolveAgent({
+      flags: givenFlags(command, agentOptions),
+      env: process.env,
+      file: await readConfigFile(path, process.env),
+      surroundings: surroundings(),
+    });
+    this.verbose = settings.config.verbose;
+    return settings;
+  }
+}
+
+/** Flags of a command that configures itself; `wanted` are all if absent. */
+export function addAgentFlags(command: Command, wanted?: readonly (keyof AgentConfig)[]): Command {
+  addFlags(command, agentOptions, wanted && [...wanted, 'verbose']);
+  return command.option('--config <FILE>', 'the configuration file (default: keruta.config.yaml if there is one, KERUTA_CONFIG)');
+}
+
+/** Where the relay is. */
+export const RELAY_FLAGS = ['websocketUrl', 'apiUrl'] as const;
+
+/** `logs t1 | head` ends when `head` has seen enough, and that is no failure. */
+export function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
+}

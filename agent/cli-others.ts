@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import { agentOptions } from '../shared/options/agent-options.ts';
+import { addAgentFlags, endWithReader, RELAY_FLAGS, type Call } from './cli-call.ts';
+import type { CatFlags } from './cli-flags.ts';
+
+/** `flush`: sends what earlier runs left in the spool. */
+export function addFlush(root: Command, call: Call): void {
+  const command = root
+    .command('flush')
+    .summary('send what earlier runs left in the spool')
+    .description('Sends what earlier runs left in the spool, of all tasks or of one.');
+  addAgentFlags(command, ['spoolDir', 'taskId', 'drainTimeoutMs', ...RELAY_FLAGS]).action(async () => {
+    const { config } = await call.load(command);
+    const { flush } = await import('./flush.ts');
+    call.exitCode = await flush(config);
+  });
+}
+
+/** `cat`: prints the log in spool files. */
+export function addCat(root: Command, call: Call): void {
+  root
+    .command('cat')
+    .summary('print the log in a spool file')
+    .description('Prints the log in spool files, without a relay.')
+    .argument('<spool...>', 'files of the spool folder')
+    .option('-t, --timestamps', "each line's time before it")
+    .option('--json', 'one JSON object a line')
+    .action(async (paths: string[], flags: CatFlags) => {
+      endWithReader();
+      const { cat } = await import('./cat.ts');
+      call.exitCode = await cat(paths, flags);
+    });
+}
+
+/** `config`: shows the options with their values and origins. */
+export function addConfig(root: Command, call: Call): void {
+  const command = root
+    .command('config')
+    .summary('show the configuration that counts')
+    .description('Shows every option with its value and where that came from. Secrets are hidden.')
+    .option('--json', 'as JSON');
+  addAgentFlags(command).action(async () => {
+    const settings = await call.load(command);
+    endWithReader();
+    const { showConfig } = await import('../shared/options/show-config.ts');
+    showConfig(agentOptions, settings, command.opts<{ json?: boolean }>());
+  });
+}

@@ -1,0 +1,216 @@
+import { Backoff } from './backoff.ts';
+import { Backlog } from './delivery-backlog.ts';
+import { Drain } from './delivery-drain.ts';
+import type { Delivery, Outbox, RunResult } from './outbox.ts';
+import type { SpoolMeta } from './spool-contract.ts';
+import { spoolPath } from './spool-folder.ts';
+import { Spool } from './spool.ts';
+import { Uplink } from './uplink.ts';
+
+/**
+ * Takes a run's chunks through the spool to the relay. Begins at once to start the spool's worker, to load the
+ * WebSocket and to connect, all at the same time. Nothing that goes wrong here harms the script: it is said through
+ * `onWarning`, and in what `end` answers.
+ */
+export function startDelivery(options: DeliveryOptions): RunOutbox {
+  return new RunOutbox(options);
+}
+
+export class RunOutbox implements Outbox {
+  onChange: () => void = () => undefined;
+  readonly #options: DeliveryOptions;
+  readonly #backlog: Backlog;
+  readonly #uplink: Uplink;
+  #drain: Drain | undefined;
+  #wasIdle = false;
+  #wasFull = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: DeliveryOptions) {
+    const { spoolDir, run, task } = options;
+    this.#options = options;
+    this.#backlog = new Backlog({
+      ...options,
+      spool: new Spool(),
+      path: spoolPath(spoolDir, run, task),
+      meta: spoolMeta(options),
+    });
+    this.#uplink = createUplink(options, this.#backlog, { onCancel: options.onCancel });
+    this.#backlog.onChange = this.#uplink.onChange = () => this.#update();
+    this.#backlog.start();
+    startUplink(options, this.#uplink, task).catch((error: unknown) => this.#uplink.giveUp(String(error)));
+  }
+
+  get idle(): boolean {
+    return this.#uplink.idle;
+  }
+
+  get full(): boolean {
+    return this.#backlog.full;
+  }
+
+  put(chunk: Buffer): void {
+    this.#backlog.put(chunk);
+    this.#wasIdle = false;
+    // Not at once: capture is in the middle of something.
+    if (this.full !== this.#wasFull) queueMicrotask(() => this.#tell());
+  }
+
+  async end(result: RunResult, signal: AbortSignal): Promise<Delivery> {
+    const { exitCode, signal: by, reason, endedAt } = result;
+    const { drainTimeoutMs } = this.#options;
+    this.#backlog.setEnd({ exitCode, signal: by, reason, endedAt });
+    this.#drain = new Drain(
+      () => ({
+        over: this.#uplink.outcome !== undefined || this.#uplink.stopped,
+        reached: this.#uplink.reached,
+        progress: this.#uplink.progress,
+      }),
+      drainTimeoutMs === undefined ? ADAPTIVE_DRAIN : { totalMs: drainTimeoutMs },
+      signal,
+    );
+    await this.#drain.over;
+    await this.#close();
+    return this.#delivery();
+  }
+
+  /** Ends everything, whatever is under way. The spool keeps what was not delivered. */
+  async dispose(): Promise<void> {
+    await this.#close();
+  }
+
+  #update(): void {
+    this.#uplink.pump();
+    this.#drain?.update();
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { idle, full } = this;
+    const changed = (idle && !this.#wasIdle) || full !== this.#wasFull;
+    this.#wasIdle = idle;
+    this.#wasFull = full;
+    if (changed) this.onChange();
+  }
+
+  #close(): Promise<void> {
+    this.#closed ??= (async () => {
+      const { outcome } = this.#uplink;
+      this.#uplink.dispose();
+      await closeBacklog(this.#backlog, outcome, this.#options.onWarning);
+    })();
+    return this.#closed;
+  }
+
+  #delivery(): Delivery {
+    const { outcome, problem } = this.#uplink;
+    const { spooled, unsentLines, missing, spoolProblem } = this.#backlog;
+    if (outcome) return { outcome, unsentLines: 0, missingLines: missing };
+    return {
+      outcome: spooled ? 'spooled' : 'lost',
+      unsentLines,
+      missingLines: missing,
+      problem: [problem ?? 'the relay did not take everything in time', spooled ? undefined : spoolProblem]
+        .filter((sentence) => sentence !== undefined)
+        .join('; '),
+    };
+  }
+}
+
+/** Closes a backlog as its outcome asks. What goes wrong is said, since nothing more can be done. */
+export async function closeBacklog(
+  backlog: Backlog,
+  outcome: Uplink['outcome'],
+  warn: (text: string) => void,
+): Promise<void> {
+  try {
+    await backlog.close(outcome === 'verified' ? 'destroy' : (outcome ?? 'keep'));
+  } catch (error) {
+    warn(`the spool could not be closed: ${(error as Error).message}`);
+  }
+}
+
+/** An uplink that is not started. */
+export function createUplink(
+  options: LinkOptions,
+  backlog: Backlog,
+  more: { adopts?: boolean; onCancel: (reason: string) => void },
+): Uplink {
+  return new Uplink({
+    ...more,
+    backlog,
+    backoff: new Backoff({ minMs: options.reconnectMinMs, maxMs: options.reconnectMaxMs }),
+    url: publicUrl(options.websocketUrl),
+    maxAttempts: options.maxReconnectAttempts,
+    onWarning: options.onWarning,
+    now: options.now,
+  });
+}
+
+/** Loads what a connection needs, and connects. */
+export async function startUplink(options: LinkOptions, uplink: Uplink, task: string): Promise<void> {
+  const { UplinkSocket } = await import('./uplink-socket.ts');
+  const headers: Record<string, string> = {};
+  if (options.token !== undefined) headers.Authorization = `Bearer ${options.token}`;
+  if (options.apiKey !== undefined) headers['X-API-Key'] = options.apiKey;
+  uplink.start((events) => {
+    const url = taskUrl(options.websocketUrl, task);
+    return new UplinkSocket(
+      { url, name: publicUrl(options.websocketUrl), headers, timeoutMs: options.connectTimeoutMs },
+      events,
+    );
+  });
+}
+
+/** The base URL with the task id behind its path; a query stays. What is no URL is left for the socket to refuse. */
+export function taskUrl(base: string, task: string): string {
+  if (!URL.canParse(base)) return base;
+  const url = new URL(base);
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${encodeURIComponent(task)}`;
+  return url.href;
+}
+
+/** The URL without what may be secret in it. */
+export function publicUrl(base: string): string {
+  if (!URL.canParse(base)) return base;
+  const url = new URL(base);
+  url.username = url.password = url.search = url.hash = '';
+  return url.href;
+}
+
+function spoolMeta(options: DeliveryOptions): SpoolMeta {
+  const { task, run, websocketUrl, pipelineId, workerId, taskName, labels, command, agentVersion, startedAt } = options;
+  const url = publicUrl(websocketUrl);
+  return { task, run, url, pipelineId, workerId, taskName, labels, command, agentVersion, startedAt };
+}
+
+export interface LinkOptions {
+  /** Base; the task id is appended. */
+  websocketUrl: string;
+  token?: string;
+  apiKey?: string;
+  reconnectMinMs: number;
+  reconnectMaxMs: number;
+  /** Attempts in a row that may fail; for ever if absent. */
+  maxReconnectAttempts?: number;
+  /** For a connection to open. */
+  connectTimeoutMs: number;
+  /** Something that the user should know, in a sentence. */
+  onWarning: (text: string) => void;
+  /** ms since 1970 */
+  now: () => number;
+}
+
+export interface DeliveryOptions extends LinkOptions, Omit<SpoolMeta, 'url'> {
+  spoolDir: string;
+  spoolLimitBytes: number;
+  overflow: 'drop-oldest' | 'block';
+  memoryLimitBytes: number;
+  /** After the end, all in all. Absent: as long as acks come, see ADAPTIVE_DRAIN. */
+  drainTimeoutMs?: number;
+  /** The relay asks that the script be stopped. */
+  onCancel: (reason: string) => void;
+}
+
+/** A relay that takes something is waited for; one that was never there is not. */
+const ADAPTIVE_DRAIN = { idleMs: 10_000, unreachedMs: 1000 };

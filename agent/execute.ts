@@ -1,0 +1,156 @@
+import type { AgentConfig } from '../shared/options/agent-options.ts';
+import { UsageError } from '../shared/options/usage-error.ts';
+import { newUlid } from '../shared/ulid.ts';
+import { signalExitCode, startChild, type Child, type Exit } from './child.ts';
+import type { Delivery } from './outbox.ts';
+import { scriptProgram, ScriptError } from './script.ts';
+import { Tee } from './tee.ts';
+import { Termination } from './termination.ts';
+
+const TIMEOUT_EXIT_CODE = 124;
+
+/** Of the 30 s that Kubernetes leaves between SIGTERM and SIGKILL, those that script and drain may use. */
+const TERMINATION_PERIOD_MS = 28_000;
+
+/** A script or a command line. */
+export interface Command {
+  /** A file; `argv` are its arguments. */
+  script?: string;
+  /** Without a script: the program and its arguments. */
+  argv: string[];
+}
+
+/**
+ * Runs the script and brings its log to the relay. Reads as the pipe, in the order in which data flows, and ends in
+ * the same order: child → capture (redact, tee, lines, chunks) → outbox (spool, uplink). Answers the exit code: the
+ * script's own, whatever becomes of its log.
+ */
+export async function execute(config: AgentConfig, command: Command): Promise<number> {
+  const startedAt = Date.now();
+  const run = newUlid(startedAt);
+  const masks = await readMasks(config.mask);
+  const termination = new Termination({ graceMs: config.graceMs, timeoutMs: config.timeoutMs });
+  // The script first: what it does not need is loaded while it starts.
+  const starting = start(config, command);
+  const [{ redactText }, { knownSecrets }, { openOutbox }, { Capture }, { runScript }] = await Promise.all([
+    import('./redact/redactor.ts'),
+    import('./masking.ts'),
+    import('./open-outbox.ts'),
+    import('./capture.ts'),
+    import('./run-script.ts'),
+  ]);
+  const tees = config.tee ? { stdout: openTee(1, 'stdout'), stderr: openTee(2, 'stderr') } : {};
+  const secrets = knownSecrets(config, masks, warn);
+  const outbox = openOutbox(config, {
+    run,
+    startedAt,
+    command: commandLine(command),
+    mask: (text) => redactText(text, secrets),
+    onWarning: warn,
+    onCancel: (reason) => {
+      warn(`the relay cancels the run: ${reason}`);
+      termination.terminate('cancelled');
+    },
+  });
+  const capture = new Capture({ ...config, run, outbox, secrets, level: config.logLevel });
+
+  const child = await starting;
+  let exit: Exit = { exitCode: null, signal: null };
+  if (child instanceof ScriptError) {
+    warn(child.message);
+    capture.note('ERROR', child.message);
+  } else {
+    termination.attach(child);
+    exit = await runScript(child, capture, tees, () => termination.exited());
+    const { reason } = termination;
+    if (reason !== undefined) capture.note('WARN', ENDINGS[reason](config));
+  }
+  await capture.end();
+  const { result, exitCode } = judge(child, exit, termination);
+  const delivery = await outbox.end({ ...result, ...capture.totals, endedAt: Date.now() }, drainSignal(termination));
+  report(delivery, config);
+  await Promise.all([tees.stdout?.flushed(), tees.stderr?.flushed()]);
+  termination.dispose();
+  return exitCode;
+}
+
+const ENDINGS = {
+  timeout: (config: AgentConfig) => `the script was ended after its timeout of ${(config.timeoutMs ?? 0) / 1000} s`,
+  cancelled: () => 'the script was ended because the relay cancelled the run',
+  signalled: () => 'the script was ended because the agent received SIGTERM',
+};
+
+/** What --mask names; a file that can't be read is the user's to mend before anything runs. */
+async function readMasks(options: readonly string[]): Promise<string[]> {
+  if (options.length === 0) return [];
+  const { readMask } = await import('./redact/mask-option.ts');
+  try {
+    return options.flatMap(readMask);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/** The running child, or why there is none: that is a result, not a failure of the agent's. */
+async function start(config: AgentConfig, command: Command): Promise<Child | ScriptError> {
+  try {
+    const program =
+      command.script === undefined
+        ? { file: command.argv[0], args: command.argv.slice(1) }
+        : scriptProgram(command.script, command.argv);
+    return await startChild(program, config.workDir);
+  } catch (error) {
+    if (error instanceof ScriptError) return error;
+    throw error;
+  }
+}
+
+function judge(child: Child | ScriptError, exit: Exit, { reason }: Termination) {
+  if (child instanceof ScriptError) {
+    return {
+      exitCode: child.exitCode,
+      result: { exitCode: child.exitCode, signal: null, reason: 'not-started' as const },
+    };
+  }
+  const own = exit.signal === null ? (exit.exitCode ?? 1) : signalExitCode(exit.signal);
+  const exitCode = reason === 'timeout' ? TIMEOUT_EXIT_CODE : own;
+  // A script that took SIGTERM and ended by itself has ended as it says.
+  const how = reason === 'signalled' || reason === undefined ? (exit.signal === null ? 'exited' : 'signalled') : reason;
+  return { exitCode, result: { exitCode, signal: exit.signal, reason: how } as const };
+}
+
+/** Ends the drain when the user insists, or what is left of the termination period is over. */
+function drainSignal(termination: Termination): AbortSignal {
+  const { terminatedAt, hurry } = termination;
+  if (terminatedAt === undefined) return hurry;
+  const left = Math.max(0, terminatedAt + TERMINATION_PERIOD_MS - Date.now());
+  return AbortSignal.any([hurry, AbortSignal.timeout(left)]);
+}
+
+function report(delivery: Delivery, config: AgentConfig): void {
+  const { outcome, unsentLines, missingLines, problem } = delivery;
+  const why = problem === undefined ? '' : ` (${problem})`;
+  if (outcome === 'spooled') {
+    warn(`${unsentLines} lines wait in ${config.spoolDir}${why}; send them with: keruta-agent flush`);
+  } else if (outcome === 'lost') {
+    warn(`${unsentLines} lines could be kept nowhere and are lost${why}`);
+  } else if (outcome === 'unverified') {
+    warn(`the relay has the log, but not as it was sent${why}; it is marked there`);
+  }
+  if (missingLines > 0) warn(`${missingLines} lines are missing from the log; it shows where`);
+}
+
+function commandLine(command: Command): string {
+  const words = command.script === undefined ? command.argv : [command.script, ...command.argv];
+  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
+}
+
+function openTee(fd: number, name: string): Tee {
+  return new Tee(fd, (error) =>
+    warn(`can't write to ${name} any more (${error.code ?? error.message}); the log goes on without it`),
+  );
+}
+
+function warn(text: string): void {
+  process.stderr.write(`keruta-agent: ${text}\n`);
+}

@@ -1,0 +1,217 @@
+import { statSync } from 'node:fs';
+import { Backlog } from './delivery-backlog.ts';
+import { closeBacklog, createUplink, publicUrl, startUplink, type LinkOptions } from './delivery.ts';
+import { Drain } from './delivery-drain.ts';
+import { listSpools } from './spool-folder.ts';
+import { Spool, SpoolError } from './spool.ts';
+
+/**
+ * `keruta-agent flush`: brings to the relay what dead agents left in the spool folder, and says so on stderr. A run
+ * whose agent lives is left alone. Resolves with the exit code: 0 everything is delivered, 1 something remains.
+ */
+export async function flush(config: FlushConfig): Promise<number> {
+  const warn = (text: string): void => console.error(`keruta-agent: ${text}`);
+  const options: FlushOptions = {
+    ...config,
+    token: config.authType === 'api-key' ? undefined : config.authToken,
+    apiKey: config.apiKey,
+    connectTimeoutMs: config.websocketTimeoutMs,
+    onWarning: (text) => config.verbose && warn(text),
+    onRun: (run) => warn(sentenceOf(run)),
+    onProgress: process.stderr.isTTY ? showProgress : undefined,
+    now: () => Date.now(),
+  };
+  const summary = await flushSpools(options, listSpools(config.spoolDir, config.taskId));
+  if (summary.delivered + summary.remaining + summary.alive === 0) warn(`nothing to flush in ${config.spoolDir}`);
+  if (summary.remaining === 0) return 0;
+  warn(`${summary.remaining} of the runs remain in ${config.spoolDir}; run flush again when the cause is removed`);
+  return 1;
+}
+
+/**
+ * Brings what earlier agents of `task` left, before a new run of it begins. Never rejects: what can't be delivered
+ * stays where it is.
+ */
+export async function flushTask(options: FlushOptions, task: string): Promise<FlushSummary> {
+  try {
+    return await flushSpools(options, listSpools(options.spoolDir, task));
+  } catch (error) {
+    options.onWarning(`the spool folder can't be read: ${(error as Error).message}`);
+    return { delivered: 0, remaining: 0, alive: 0 };
+  }
+}
+
+async function flushSpools(options: FlushOptions, paths: string[]): Promise<FlushSummary> {
+  const summary: FlushSummary = { delivered: 0, remaining: 0, alive: 0 };
+  // One after the other, the oldest first: a task's runs then arrive in their order.
+  for (const path of paths) {
+    const run = await flushSpool(options, path);
+    summary[run.state]++;
+    options.onRun?.(run);
+  }
+  return summary;
+}
+
+async function flushSpool(options: FlushOptions, path: string): Promise<FlushedRun> {
+  const spool = new Spool();
+  const writtenAt = lastWritten(path);
+  let backlog: Backlog;
+  try {
+    // Nothing is added but the end, so nothing must be dropped.
+    const limits = { spoolLimitBytes: Infinity, memoryLimitBytes: Infinity, overflow: 'block' as const };
+    backlog = await Backlog.resume({ ...limits, spool, path, onWarning: options.onWarning, now: options.now });
+  } catch (error) {
+    await spool.terminate();
+    const { code, message } = error as SpoolError;
+    return {
+      path,
+      state: code === 'LOCKED' ? 'alive' : 'remaining',
+      lines: 0,
+      unsentLines: 0,
+      missingLines: 0,
+      problem: message,
+    };
+  }
+  if (backlog.unverified) {
+    await closeBacklog(backlog, undefined, options.onWarning);
+    const { meta, missing: missingLines } = backlog;
+    return {
+      path,
+      task: meta.task,
+      run: meta.run,
+      state: 'remaining',
+      lines: 0,
+      unsentLines: 0,
+      missingLines,
+      problem: unverified(path),
+    };
+  }
+  return deliver(options, { backlog, path, writtenAt });
+}
+
+async function deliver(options: FlushOptions, { backlog, path, writtenAt }: OpenedSpool): Promise<FlushedRun> {
+  const { task } = backlog.meta;
+  const link = { ...options, websocketUrl: options.websocketUrl ?? backlog.meta.url };
+  const before = backlog.unsentLines;
+  // A run that the agent asked to cancel is over anyway.
+  const uplink = createUplink(link, backlog, { adopts: true, onCancel: () => undefined });
+  const drain = new Drain(
+    () => ({
+      over: uplink.outcome !== undefined || uplink.stopped,
+      reached: uplink.reached,
+      progress: uplink.progress,
+    }),
+    { idleMs: options.drainTimeoutMs ?? IDLE_MS, unreachedMs: Math.min(options.connectTimeoutMs, IDLE_MS) },
+  );
+  backlog.onChange = uplink.onChange = () => {
+    if (uplink.connected && !backlog.end) {
+      // Its agent died: lines were perhaps in its pipes and buffers. Not said before the relay said what it has.
+      backlog.putGap('agent-died', 1);
+      backlog.setEnd({ exitCode: null, signal: null, reason: 'agent-died', endedAt: writtenAt });
+    }
+    uplink.pump();
+    drain.update();
+    options.onProgress?.({ task, lines: before - backlog.unsentLines, of: before });
+  };
+  startUplink(link, uplink, task).catch((error: unknown) => uplink.giveUp(String(error)));
+  await drain.over;
+  const { outcome, problem } = uplink;
+  uplink.dispose();
+  await closeBacklog(backlog, outcome, options.onWarning);
+  const { meta, unsentLines, missing } = backlog;
+  const run = { path, task, run: meta.run, lines: before - unsentLines, unsentLines, missingLines: missing };
+  if (outcome === 'verified') return { ...run, state: 'delivered' };
+  if (outcome === 'unverified') return { ...run, state: 'remaining', problem: unverified(path) };
+  return {
+    ...run,
+    state: 'remaining',
+    problem: problem ?? `the relay at ${publicUrl(link.websocketUrl)} did not take everything`,
+  };
+}
+
+/** When the agent last wrote, ms since 1970; opening the spool would change it. */
+function lastWritten(path: string): number {
+  const times = [path, `${path}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  return Math.floor(Math.max(...times));
+}
+
+function sentenceOf(run: FlushedRun): string {
+  const name = run.task === undefined ? run.path : `${run.task} (run ${run.run})`;
+  if (run.state === 'alive') return `${name}: its agent is still at work`;
+  const missing = run.missingLines > 0 ? `, ${count(run.missingLines)} missing` : '';
+  if (run.state === 'delivered') return `${name}: ${count(run.lines)} delivered${missing}; the relay has it all`;
+  return `${name}: ${count(run.lines)} delivered, ${count(run.unsentLines)} remain in ${run.path}${missing}: ${run.problem}`;
+}
+
+function unverified(path: string): string {
+  return `the relay has the run, but other records than were sent, and shows it as incomplete; delete ${path} when it is of no more use`;
+}
+
+function count(lines: number): string {
+  return `${lines.toLocaleString('en')} ${lines === 1 ? 'line' : 'lines'}`;
+}
+
+function showProgress({ task, lines, of }: FlushProgress): void {
+  process.stderr.write(
+    `\r${task}: ${lines.toLocaleString('en')} of ${count(of)}\u001b[K${lines === of ? '\r\u001b[K' : ''}`,
+  );
+}
+
+/** What `flush` takes of the agent's options (shared/options). */
+export interface FlushConfig {
+  spoolDir: string;
+  /** Absent: where each spool says that its run was sent. */
+  websocketUrl?: string;
+  taskId?: string;
+  authToken?: string;
+  apiKey?: string;
+  authType: 'bearer' | 'api-key';
+  websocketTimeoutMs: number;
+  reconnectMinMs: number;
+  reconnectMaxMs: number;
+  maxReconnectAttempts?: number;
+  drainTimeoutMs?: number;
+  verbose: boolean;
+}
+
+export interface FlushOptions extends Omit<LinkOptions, 'websocketUrl'> {
+  spoolDir: string;
+  websocketUrl?: string;
+  /** Without progress for this long, the rest stays. */
+  drainTimeoutMs?: number;
+  onRun?: (run: FlushedRun) => void;
+  onProgress?: (progress: FlushProgress) => void;
+}
+
+export interface FlushSummary {
+  delivered: number;
+  remaining: number;
+  /** Left alone. */
+  alive: number;
+}
+
+export interface FlushedRun {
+  state: keyof FlushSummary;
+  path: string;
+  task?: string;
+  run?: string;
+  /** Lines that the relay has acknowledged now. */
+  lines: number;
+  unsentLines: number;
+  missingLines: number;
+  problem?: string;
+}
+
+interface FlushProgress {
+  task: string;
+  lines: number;
+  of: number;
+}
+
+interface OpenedSpool {
+  backlog: Backlog;
+  path: string;
+  writtenAt: number;
+}
+
+const IDLE_MS = 10_000;

@@ -1,0 +1,89 @@
+import type { EndReason } from '../shared/wire.ts';
+import type { Chain } from './spool-record.ts';
+
+/** What the agent and its spool's worker say to each other, and the words in it. */
+export interface SpoolCalls {
+  /**
+   * Takes the spool's lock, then opens the file, or makes it with `meta` if it is not there. Records at or above
+   * `truncateSeq` are forgotten. Throws a SpoolLocked error if another process has it.
+   */
+  open: (call: { path: string; meta?: SpoolMeta; truncateSeq?: number }) => SpoolState;
+  /** The records stand behind each other in `data`. Answers the bytes that are there. */
+  write: (call: Omit<SpoolBatch, 'records'> & { data: ArrayBuffer; sizes: number[] }) => {
+    data: ArrayBuffer;
+    bytes: number;
+  };
+  read: (call: { fromSeq: number; maxBytes: number }) => {
+    data: ArrayBuffer;
+    records: { firstSeq: number; size: number }[];
+  };
+  chainAt: (call: { seq: number }) => Chain | 'forgotten' | undefined;
+  drop: (call: { fromSeq: number; untilBytes: number; time: number }) => Dropped & { bytes: number };
+  reject: (call: { seq: number; time: number }) => number;
+  rewind: (call: { at: Chain; epoch: string; time: number }) => number;
+  reset: (call: { at: Chain }) => void;
+  fork: (call: { fromSeq: number; run: string }) => void;
+  /** Lets go of file and lock. */
+  close: () => void;
+  /** As `close`, and deletes the spool. */
+  destroy: () => void;
+}
+
+export interface SpoolState {
+  meta: SpoolMeta;
+  nextSeq: number;
+  /** The chain up to what is acknowledged; undefined if it can't be computed. */
+  acked: Chain | undefined;
+  ackedSeq: number;
+  epoch: string | undefined;
+  end: SpoolEnd | undefined;
+  unverified: boolean;
+  missing: number;
+  bytes: number;
+}
+
+/** What is known of the run when it starts. Never tokens. */
+export interface SpoolMeta {
+  task: string;
+  run: string;
+  /** The relay's base URL, without credentials. */
+  url: string;
+  pipelineId?: string;
+  workerId: string;
+  taskName?: string;
+  labels: Record<string, string>;
+  command?: string;
+  agentVersion: string;
+  /** ms since 1970 */
+  startedAt: number;
+}
+
+export interface SpoolEnd {
+  exitCode: number | null;
+  signal: string | null;
+  reason: EndReason;
+  /** ms since 1970 */
+  endedAt: number;
+}
+
+export interface SpoolBatch {
+  records: Buffer[];
+  acked?: { seq: number; epoch: string | undefined };
+  end?: SpoolEnd;
+  unverified?: boolean;
+  limitBytes: number;
+}
+
+export interface StoredRecord {
+  firstSeq: number;
+  count: number;
+  /** null: acknowledged, and evicted. */
+  bytes: Buffer | null;
+}
+
+export interface Dropped {
+  /** Seqs that the gap takes; 0 if there was nothing to drop. */
+  count: number;
+  /** Lines that became missing. */
+  lines: number;
+}

@@ -1,0 +1,355 @@
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { encodeGap, MAX_GAP_LINES, type GapReason } from '../shared/chunk.ts';
+import type { Dropped, SpoolBatch, SpoolEnd, SpoolMeta, StoredRecord } from './spool-contract.ts';
+import { advance, EMPTY_CHAIN, moved, readRecord, type Chain, type SpoolRecord } from './spool-record.ts';
+import { APPLICATION_ID, FORMAT_VERSION, ROW_BYTES, SCHEMA, statements, type Statements } from './spool-schema.ts';
+
+/**
+ * A run's spool: one SQLite file with a row a record (chunk or gap), in the order in which they go to the relay. Runs
+ * in a worker (spool-worker.ts); every method is synchronous and one transaction.
+ *
+ * What a method has written survives SIGKILL of the process once it returns: it is in the operating system's hands.
+ * It need not survive power loss, since nothing is fsynced but at checkpoints (`synchronous=NORMAL`); the file stays
+ * readable then and may lack its newest records.
+ *
+ * Records without bytes were acknowledged and evicted for room; they are the oldest ones. They keep what the digest
+ * needs, so that the chain can be recomputed up to any record. Before the first row stands `base`.
+ */
+export class SpoolFile {
+  readonly path: string;
+  meta: SpoolMeta;
+  /** One past the last record. */
+  nextSeq: number;
+  ackedSeq: number;
+  /** Of the relay's store that `ackedSeq` belongs to. */
+  epoch: string | undefined;
+  end: SpoolEnd | undefined;
+  /** The relay has the run and says that it differs. */
+  unverified: boolean;
+  /** Bytes of all records that are there, as the limit counts them. */
+  bytes: number;
+  readonly #db: Database.Database;
+  readonly #sql: Statements;
+  #base: Chain;
+  /** The chain at some acknowledged record, from where later ones are computed. */
+  #checkpoint: Chain;
+  /** Rows below have no bytes. */
+  #evictedSeq: number;
+  /** Rows without bytes. */
+  #stubs: number;
+
+  /** Makes a new spool, for the user alone. Throws if there is one. */
+  static create(path: string, meta: SpoolMeta): SpoolFile {
+    // SQLite gives -wal and -shm the mode of the file.
+    closeSync(openSync(path, 'wx', 0o600));
+    const db = new Database(path);
+    try {
+      // Nothing is lost if power fails while the file is empty.
+      db.pragma('synchronous = OFF');
+      db.pragma('journal_mode = WAL');
+      db.exec(SCHEMA);
+      db.pragma(`application_id = ${APPLICATION_ID}`);
+      db.pragma(`user_version = ${FORMAT_VERSION}`);
+      db.prepare('INSERT INTO meta VALUES (?, ?)').run('meta', JSON.stringify(meta));
+      return new SpoolFile(path, db);
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  }
+
+  /** Opens a spool that is there; throws an Error that says why it can't. `readonly`: beside the agent that writes it. */
+  static open(path: string, options: { readonly?: boolean } = {}): SpoolFile {
+    if (!existsSync(path)) throw new Error(`${path}: there is no such file`);
+    let db: Database.Database | undefined;
+    try {
+      db = new Database(path, { readonly: options.readonly, fileMustExist: true });
+      if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID)
+        throw new Error('is no spool of keruta-agent');
+      const version = db.pragma('user_version', { simple: true }) as number;
+      if (version !== FORMAT_VERSION) throw new Error(`has format ${version}, this program reads ${FORMAT_VERSION}`);
+      return new SpoolFile(path, db);
+    } catch (error) {
+      db?.close();
+      throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  private constructor(path: string, db: Database.Database) {
+    this.path = path;
+    this.#db = db;
+    db.pragma('synchronous = NORMAL');
+    db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    db.pragma(`journal_size_limit = ${CHECKPOINT_PAGES * 4096}`);
+    db.pragma('busy_timeout = 5000');
+    this.#sql = statements(db);
+    const meta = this.#get('meta');
+    if (meta === undefined) throw new Error('was never completely created');
+    this.meta = JSON.parse(meta) as SpoolMeta;
+    this.ackedSeq = Number(this.#get('acked') ?? 0);
+    this.epoch = this.#get('epoch');
+    this.end = this.#getJson<SpoolEnd>('end');
+    this.unverified = this.#get('unverified') !== undefined;
+    this.#base = this.#checkpoint = this.#getJson<Chain>('base') ?? EMPTY_CHAIN;
+    const last = this.#sql.last.get();
+    this.nextSeq = last ? last.first_seq + last.count : this.#base.seq;
+    const sum = this.#sql.sum.get() as { bytes: number; stubs: number };
+    this.bytes = sum.bytes;
+    this.#stubs = sum.stubs;
+    this.#evictedSeq = this.#sql.firstWithBytes.get(this.#base.seq)?.first_seq ?? this.nextSeq;
+  }
+
+  /** Where the records begin. */
+  get firstSeq(): number {
+    return this.#base.seq;
+  }
+
+  /** Seqs that gaps take, in all records. */
+  missing(): number {
+    return this.#base.missing + (this.#sql.missing.get()?.missing ?? 0);
+  }
+
+  /**
+   * Appends records, each one past the one before, and notes what is acknowledged and the end. Then evicts the oldest
+   * acknowledged records while there are more than `limitBytes`. Throws without having done anything of it.
+   */
+  write(batch: SpoolBatch): void {
+    this.#transaction(() => {
+      for (const bytes of batch.records) this.#insert(readRecord(bytes), bytes);
+      if (batch.acked) this.#setAcked(batch.acked);
+      if (batch.end) {
+        this.#set('end', JSON.stringify(batch.end));
+        this.end = batch.end;
+      }
+      if (batch.unverified) this.#set('unverified', 'true');
+      this.#evict(batch.limitBytes);
+    });
+  }
+
+  /** Records from `fromSeq` on, in order, until `maxBytes` are exceeded; at least one if there is any. */
+  read(fromSeq: number, maxBytes: number): StoredRecord[] {
+    const records: StoredRecord[] = [];
+    let bytes = 0;
+    for (const row of this.#sql.from.iterate(fromSeq)) {
+      records.push({ firstSeq: row.first_seq, count: row.count, bytes: row.bytes });
+      bytes += ROW_BYTES + (row.bytes?.length ?? 0);
+      if (bytes > maxBytes) break;
+    }
+    return records;
+  }
+
+  /** The chain up to `seq`; `forgotten` if that is below what can be computed; undefined if no record ends there. */
+  chainAt(seq: number): Chain | 'forgotten' | undefined {
+    if (seq < this.#base.seq) return 'forgotten';
+    let chain = this.#checkpoint.seq <= seq ? this.#checkpoint : this.#base;
+    for (const row of this.#sql.heads.iterate(chain.seq, seq)) {
+      chain = advance(chain, {
+        firstSeq: row.first_seq,
+        count: row.count,
+        lines: row.lines,
+        textBytes: row.text_bytes,
+        crc: row.crc,
+      });
+    }
+    return chain.seq === seq ? chain : undefined;
+  }
+
+  /**
+   * Makes room: replaces the oldest records from `fromSeq` on, as many as it takes to come down to `untilBytes`, by one
+   * gap `dropped`. None of them may have been sent. Answers how many seqs the gap takes, and lines that became missing.
+   */
+  drop(fromSeq: number, untilBytes: number, time: number): Dropped {
+    let freed = 0;
+    let count = 0;
+    let lines = 0;
+    for (const row of this.#sql.headsFrom.iterate(fromSeq)) {
+      if (this.bytes - freed <= untilBytes || count + row.count > MAX_GAP_LINES) break;
+      freed += ROW_BYTES + row.size;
+      count += row.count;
+      lines += row.lines;
+    }
+    if (lines > 0) this.#transaction(() => this.#putGap({ firstSeq: fromSeq, count, reason: 'dropped', time }));
+    return { count: lines > 0 ? count : 0, lines };
+  }
+
+  /** Replaces the record at `seq`, which the relay does not take, by a gap. Answers how many lines became missing. */
+  reject(seq: number, time: number): number {
+    const row = this.#sql.headsFrom.get(seq);
+    if (row?.first_seq !== seq) throw new Error(`no record starts at ${seq}`);
+    this.#transaction(() => this.#putGap({ firstSeq: seq, count: row.count, reason: 'rejected', time }));
+    return row.lines;
+  }
+
+  /**
+   * The relay has forgotten what it acknowledged and is back at `at`: what was evicted since becomes a gap
+   * `acked-then-lost`. Answers how many lines became missing by it.
+   */
+  rewind(at: Chain, epoch: string, time: number): number {
+    const before = this.missing();
+    this.#transaction(() => {
+      const toSeq = this.#sql.firstWithBytes.get(at.seq)?.first_seq ?? this.nextSeq;
+      if (at.seq < this.#base.seq) this.#setBase(at);
+      else if (at.seq < this.#checkpoint.seq) this.#checkpoint = this.#base;
+      if (toSeq > at.seq) this.#putGap({ firstSeq: at.seq, count: toSeq - at.seq, reason: 'acked-then-lost', time });
+      this.#setAcked({ seq: at.seq, epoch });
+    });
+    return this.missing() - before;
+  }
+
+  /** Forgets every record: the relay has all up to `at`, and what follows comes with the next writes. */
+  reset(at: Chain): void {
+    this.#transaction(() => {
+      this.#delete(0, Infinity);
+      this.#setBase(at);
+      this.#setAcked({ seq: at.seq, epoch: this.epoch });
+      this.nextSeq = this.#evictedSeq = at.seq;
+      this.#stubs = 0;
+    });
+  }
+
+  /** Forgets records at or above `seq`, and the end. */
+  truncate(seq: number): void {
+    this.#transaction(() => {
+      this.#delete(seq, Infinity);
+      this.#sql.unset.run('end');
+      this.end = undefined;
+      this.nextSeq = Math.max(this.#base.seq, Math.min(this.nextSeq, seq));
+      this.#evictedSeq = Math.min(this.#evictedSeq, this.nextSeq);
+    });
+  }
+
+  /** Goes on as a new run, which begins with the records from `fromSeq` on; the ones before are forgotten. */
+  fork(fromSeq: number, run: string): void {
+    this.#transaction(() => {
+      this.#delete(0, fromSeq);
+      this.#stubs = 0;
+      // Ascending, so that a row never takes the key of one that is still to be moved.
+      let at = fromSeq;
+      for (let row = this.#sql.from.get(at); row; row = this.#sql.from.get(at)) {
+        at = row.first_seq + row.count;
+        if (!row.bytes) throw new Error(`the record at ${row.first_seq} has no bytes`);
+        const bytes = moved(row.bytes, { run, firstSeq: row.first_seq - fromSeq });
+        this.#sql.move.run(row.first_seq - fromSeq, bytes.readUInt32LE(4), bytes, row.first_seq);
+      }
+      this.meta = { ...this.meta, run, labels: { ...this.meta.labels, continues: this.meta.run } };
+      this.#set('meta', JSON.stringify(this.meta));
+      this.#setBase(EMPTY_CHAIN);
+      this.#setAcked({ seq: 0, epoch: this.epoch });
+      this.nextSeq -= fromSeq;
+      this.#evictedSeq = 0;
+    });
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** Deletes the spool and what belongs to it. */
+  destroy(): void {
+    // Closing moves the log into the file; there is no need to wait for the disk.
+    this.#db.pragma('synchronous = OFF');
+    this.#db.close();
+    for (const suffix of ['', '-wal', '-shm']) rmSync(this.path + suffix, { force: true });
+  }
+
+  #transaction(work: () => void): void {
+    const { nextSeq, ackedSeq, epoch, end, meta, bytes } = this;
+    const [base, checkpoint, evictedSeq, stubs] = [this.#base, this.#checkpoint, this.#evictedSeq, this.#stubs];
+    try {
+      this.#db.transaction(work).immediate();
+    } catch (error) {
+      Object.assign(this, { nextSeq, ackedSeq, epoch, end, meta, bytes });
+      [this.#base, this.#checkpoint, this.#evictedSeq, this.#stubs] = [base, checkpoint, evictedSeq, stubs];
+      throw error;
+    }
+  }
+
+  #insert(record: SpoolRecord, bytes: Buffer): void {
+    if (record.firstSeq !== this.nextSeq) throw new Error(`record ${record.firstSeq} does not follow ${this.nextSeq}`);
+    this.#sql.insert.run(
+      record.firstSeq,
+      record.count,
+      record.lines,
+      record.textBytes,
+      record.crc,
+      bytes.length,
+      bytes,
+    );
+    this.nextSeq += record.count;
+    this.bytes += ROW_BYTES + bytes.length;
+  }
+
+  /** Puts a gap in the place of all records that it covers. */
+  #putGap(gap: { firstSeq: number; count: number; reason: GapReason; time: number }): void {
+    const bytes = encodeGap({ ...gap, run: this.meta.run });
+    const { rows } = this.#delete(gap.firstSeq, gap.firstSeq + gap.count);
+    if (gap.reason === 'acked-then-lost') this.#stubs -= rows;
+    const { firstSeq, count, crc } = readRecord(bytes);
+    this.#sql.insert.run(firstSeq, count, 0, 0, crc, bytes.length, bytes);
+    this.bytes += ROW_BYTES + bytes.length;
+    this.#evictedSeq = Math.min(this.#evictedSeq, firstSeq);
+  }
+
+  #delete(fromSeq: number, toSeq: number): { rows: number } {
+    const gone = this.#sql.sumOf.get(fromSeq, toSeq) as { rows: number; bytes: number };
+    this.#sql.remove.run(fromSeq, toSeq);
+    this.bytes -= gone.bytes;
+    return { rows: gone.rows };
+  }
+
+  #setAcked(acked: { seq: number; epoch: string | undefined }): void {
+    this.#set('acked', String(acked.seq));
+    if (acked.epoch !== undefined) this.#set('epoch', acked.epoch);
+    this.ackedSeq = acked.seq;
+    this.epoch = acked.epoch;
+    const chain = this.chainAt(acked.seq);
+    if (typeof chain === 'object') this.#checkpoint = chain;
+  }
+
+  #setBase(base: Chain): void {
+    this.#set('base', JSON.stringify(base));
+    this.#base = this.#checkpoint = base;
+  }
+
+  #evict(limitBytes: number): void {
+    while (this.bytes > limitBytes && this.#evictedSeq < this.ackedSeq) {
+      const row = this.#sql.headsFrom.get(this.#evictedSeq);
+      if (!row || row.first_seq + row.count > this.ackedSeq) break;
+      this.#sql.strip.run(row.first_seq);
+      this.bytes -= row.size;
+      this.#evictedSeq = row.first_seq + row.count;
+      this.#stubs++;
+    }
+    if (this.#stubs > MAX_STUBS) this.#forgetStubs();
+  }
+
+  /** Even what is left of evicted records must not grow for ever: the older half goes. */
+  #forgetStubs(): void {
+    const middle = this.#sql.nth.get(MAX_STUBS / 2);
+    const chain = middle && this.chainAt(middle.first_seq);
+    if (typeof chain !== 'object') return;
+    const checkpoint = this.#checkpoint;
+    this.#stubs -= this.#delete(0, chain.seq).rows;
+    this.#setBase(chain);
+    if (checkpoint.seq > chain.seq) this.#checkpoint = checkpoint;
+  }
+
+  #get(key: string): string | undefined {
+    return this.#sql.get.get(key)?.value;
+  }
+
+  #getJson<T>(key: string): T | undefined {
+    const json = this.#get(key);
+    return json === undefined ? undefined : (JSON.parse(json) as T);
+  }
+
+  #set(key: string, value: string): void {
+    this.#sql.set.run(key, value);
+  }
+}
+
+/** Evicted rows that are kept: 64 bytes each. */
+const MAX_STUBS = 1 << 18;
+/** 16 MiB: a checkpoint waits for the disk, so have few of them. */
+const CHECKPOINT_PAGES = 4096;

@@ -1,0 +1,127 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { parentPort, type MessagePort } from 'node:worker_threads';
+import type { Lock } from '../shared/lock.ts';
+import type { SpoolCalls, SpoolState } from './spool-contract.ts';
+import { SpoolFile } from './spool-file.ts';
+import { makeFolder } from './spool-folder.ts';
+import { removeSpoolLock, takeSpoolLock } from './spool-lock.ts';
+
+/**
+ * The thread that owns a spool: a disk that stalls stalls nobody else. Does one call after the other, in the order in
+ * which they come (spool.ts), and answers each with its value or its error.
+ */
+const port = parentPort as MessagePort;
+let lock: Lock | undefined;
+let file: SpoolFile | undefined;
+
+port.on('message', ({ id, op, call }: SpoolRequest) => {
+  try {
+    const value = (calls[op] as (call: unknown) => unknown)(call);
+    port.postMessage({ id, value } satisfies SpoolAnswer, transferable(value));
+  } catch (error) {
+    const { message, code, name } = error as Error & { code?: string };
+    port.postMessage({ id, error: { message, code, name } } satisfies SpoolAnswer);
+  }
+});
+
+const calls: SpoolCalls = {
+  open({ path, meta, truncateSeq }) {
+    // Opened again after trouble: the lock is never let go of while the run lives.
+    file?.close();
+    file = undefined;
+    if (meta) makeFolder(dirname(path));
+    lock ??= takeSpoolLock(path);
+    try {
+      file = meta && !existsSync(path) ? SpoolFile.create(path, meta) : SpoolFile.open(path);
+      if (truncateSeq !== undefined) file.truncate(truncateSeq);
+      return state(file);
+    } catch (error) {
+      if (!meta) calls.close();
+      throw error;
+    }
+  },
+  write({ data, sizes, ...batch }) {
+    const records: Buffer[] = [];
+    let at = 0;
+    for (const size of sizes) {
+      records.push(Buffer.from(data, at, size));
+      at += size;
+    }
+    opened().write({ ...batch, records });
+    return { data, bytes: opened().bytes };
+  },
+  read({ fromSeq, maxBytes }) {
+    const stored = opened().read(fromSeq, maxBytes);
+    const withBytes = stored.flatMap(({ firstSeq, bytes }) => (bytes ? [{ firstSeq, bytes }] : []));
+    const data = new ArrayBuffer(withBytes.reduce((sum, { bytes }) => sum + bytes.length, 0));
+    const into = Buffer.from(data);
+    let at = 0;
+    const records = withBytes.map(({ firstSeq, bytes }) => {
+      at += bytes.copy(into, at);
+      return { firstSeq, size: bytes.length };
+    });
+    return { data, records };
+  },
+  chainAt: ({ seq }) => opened().chainAt(seq),
+  drop({ fromSeq, untilBytes, time }) {
+    return { ...opened().drop(fromSeq, untilBytes, time), bytes: opened().bytes };
+  },
+  reject: ({ seq, time }) => opened().reject(seq, time),
+  rewind: ({ at, epoch, time }) => opened().rewind(at, epoch, time),
+  reset: ({ at }) => opened().reset(at),
+  fork: ({ fromSeq, run }) => opened().fork(fromSeq, run),
+  close() {
+    try {
+      file?.close();
+    } finally {
+      file = undefined;
+      lock?.release();
+      lock = undefined;
+    }
+  },
+  destroy() {
+    const { path } = opened();
+    opened().destroy();
+    file = undefined;
+    if (lock) removeSpoolLock(path, lock);
+    lock = undefined;
+  },
+};
+
+function opened(): SpoolFile {
+  if (!file) throw new Error('the spool is not open');
+  return file;
+}
+
+function state(spool: SpoolFile): SpoolState {
+  const { meta, nextSeq, ackedSeq, epoch, end, unverified, bytes } = spool;
+  const acked = spool.chainAt(ackedSeq);
+  return {
+    meta,
+    nextSeq,
+    acked: typeof acked === 'object' ? acked : undefined,
+    ackedSeq,
+    epoch,
+    end,
+    unverified,
+    missing: spool.missing(),
+    bytes,
+  };
+}
+
+/** Buffers go back without being copied. */
+function transferable(value: unknown): ArrayBuffer[] {
+  const data = (value as { data?: unknown } | undefined)?.data;
+  return data instanceof ArrayBuffer ? [data] : [];
+}
+
+export interface SpoolRequest {
+  id: number;
+  op: keyof SpoolCalls;
+  call: unknown;
+}
+
+export type SpoolAnswer =
+  | { id: number; value: unknown; error?: undefined }
+  | { id: number; error: { message: string; code?: string; name: string } };

@@ -1,0 +1,28 @@
+import type { RelayMessage } from '../shared/wire.ts';
+
+/** A connection to the relay, as the uplink sees it. */
+export interface Connection {
+  /** Chunks as bytes, messages as JSON. Does nothing once it is closed. */
+  send(frame: Buffer | string): void;
+  /** What was sent and has not been handed to the system. */
+  readonly bufferedBytes: number;
+  /** Closes it; no more events come. */
+  close(): void;
+}
+
+export interface ConnectionEvents {
+  onOpen: () => void;
+  onMessage: (message: RelayMessage) => void;
+  /** Once, and not after `close()`: it could not be opened, or is gone. */
+  onClose: (closing: Closing) => void;
+}
+
+export interface Closing {
+  /** Whether to try again, with backoff. */
+  retry: boolean;
+  /** Why, in a sentence without a full stop. */
+  problem: string;
+}
+
+/** Begins to connect. Events come later, never from within. */
+export type Connect = (events: ConnectionEvents) => Connection;

@@ -1,0 +1,348 @@
+import { newUlid } from '../shared/ulid.ts';
+import type { Hello, RelayMessage } from '../shared/wire.ts';
+import type { Backoff } from './backoff.ts';
+import type { Backlog } from './delivery-backlog.ts';
+import type { QueuedRecord } from './delivery-queue.ts';
+import { EMPTY_CHAIN, type Chain } from './spool-record.ts';
+import { Flight } from './uplink-flight.ts';
+import type { Closing, Connect, Connection } from './uplink-connection.ts';
+
+/**
+ * The agent's side of the link (shared/wire.ts): a reader of the backlog that sends what it finds, as far ahead of the
+ * acknowledgements as the window allows, and comes back after every cut, from where the relay says.
+ *
+ * On `ready` the relay's digest is compared with that of our own records up to its nextSeq:
+ *   - equal: goes on from there. Below what was acknowledged, the relay was put back to an older copy of its store and
+ *     gets again what the spool still has; what it hasn't becomes a gap.
+ *   - different, or in the middle of a record, or beyond our end: someone else has written this run (a copied spool).
+ *     What the relay has not acknowledged to us goes on as a new run, labelled `continues`. Lines that the other writer
+ *     has sent too come twice then; none is lost.
+ */
+export class Uplink {
+  /** Something that is read below has changed. */
+  onChange: () => void = () => undefined;
+  /** The relay takes records. */
+  connected = false;
+  /** It has been connected before. */
+  reached = false;
+  /** It does not try any more; `problem` says why. */
+  stopped = false;
+  outcome: 'verified' | 'unverified' | undefined;
+  /** Why there is no connection, in a sentence. */
+  problem: string | undefined;
+  /** Grows with every acknowledgement that brings something. */
+  progress = 0;
+  readonly #options: UplinkOptions;
+  readonly #backlog: Backlog;
+  #open: Connect = () => {
+    throw new Error('not started');
+  };
+  #connection: Connection | undefined;
+  #flight = new Flight();
+  #windowBytes = 0;
+  /** Taken from the backlog, and does not fit into the window yet. */
+  #held: QueuedRecord | undefined;
+  #endSent = false;
+  /** `end` was in vain: it is sent again once all else is acknowledged, when the relay has surely answered the first. */
+  #endAgain = false;
+  #refusals = 0;
+  #invalidSeq = -1;
+  #reportedSeq = 0;
+  #idleTicks = 0;
+  #outageSince: number | undefined;
+  #saidOutage = false;
+  #timer: NodeJS.Timeout | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #disposed = false;
+
+  constructor(options: UplinkOptions) {
+    this.#options = options;
+    this.#backlog = options.backlog;
+  }
+
+  /** Nothing is unacknowledged. */
+  get idle(): boolean {
+    return this.connected && this.#backlog.acked.seq === this.#backlog.nextSeq;
+  }
+
+  /** Connects, from what the backlog knows to be acknowledged. Does nothing once it is disposed of. */
+  start(connect: Connect): void {
+    if (this.#disposed) return;
+    this.#open = connect;
+    this.#flight = new Flight(this.#backlog.acked);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
+    this.#connect();
+  }
+
+  /** Makes no (more) attempts, and says why. */
+  giveUp(problem: string): void {
+    this.stopped = true;
+    this.problem = problem;
+    this.#options.onWarning(`${problem}. No more attempts are made; the log waits in the spool`);
+    this.onChange();
+  }
+
+  /** Sends what can be sent. To be called when the backlog may have something. */
+  pump(): void {
+    const connection = this.#connection;
+    if (!connection || !this.connected) return;
+    const windowBytes = Math.min(this.#windowBytes, this.#backlog.flightLimitBytes);
+    while (connection.bufferedBytes <= MAX_BUFFERED_BYTES) {
+      const record = this.#held ?? this.#backlog.next();
+      this.#held = record;
+      if (!record || (this.#flight.bytes > 0 && this.#flight.bytes + record.bytes.length > windowBytes)) break;
+      this.#held = undefined;
+      connection.send(record.bytes);
+      this.#flight.push(record, record.bytes.length);
+    }
+    if (!this.#endSent && !this.#held && this.#backlog.endReadable) this.#sendEnd(connection);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.connected = false;
+    clearInterval(this.#timer);
+    clearTimeout(this.#retryTimer);
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  #connect(): void {
+    const connection = this.#open({
+      onOpen: () => connection === this.#connection && connection.send(JSON.stringify(this.#hello())),
+      onMessage: (message) => connection === this.#connection && this.#receive(message),
+      onClose: (closing) => connection === this.#connection && this.#closed(closing),
+    });
+    this.#connection = connection;
+  }
+
+  #hello(): Hello {
+    const { meta, acked, epoch } = this.#backlog;
+    const { task: _task, url: _url, ...run } = meta;
+    return { type: 'hello', ...run, epoch, ackedSeq: acked.seq };
+  }
+
+  #receive(message: RelayMessage): void {
+    if (message.type === 'cancel') this.#options.onCancel(message.reason);
+    else if (message.type === 'ready') {
+      if (this.#windowBytes > 0) this.#fail('it said ready twice');
+      else void this.#ready(message);
+    } else if (!this.connected) this.#fail(`it said ${message.type} before ready`);
+    else if (message.nextSeq > this.#flight.sent.seq) this.#fail(`it said ${message.type} of what was not sent`);
+    else if (message.type === 'ack') this.#acked(message.nextSeq);
+    else if (message.type === 'refused') this.#refused(message);
+    else this.#ended(message);
+  }
+
+  async #ready(ready: Extract<RelayMessage, { type: 'ready' }>): Promise<void> {
+    const connection = this.#connection;
+    const { nextSeq, digest, epoch } = ready;
+    this.#windowBytes = Math.max(1, ready.windowBytes);
+    try {
+      const chain = this.#flight.find(nextSeq) ?? (await this.#backlog.chainAt(nextSeq));
+      if (connection !== this.#connection) return;
+      const told = { ...EMPTY_CHAIN, seq: nextSeq, digest };
+      if (chain === 'forgotten') await this.#resume(told, epoch);
+      else if (chain?.digest === digest) await this.#resume(chain, epoch);
+      else if (
+        nextSeq > this.#backlog.nextSeq &&
+        this.#options.adopts &&
+        this.#backlog.acked.seq === this.#backlog.nextSeq
+      ) {
+        await this.#backlog.adopt(told);
+        await this.#resume(told, epoch);
+      } else await this.#fork();
+    } catch (error) {
+      if (connection === this.#connection) this.#fail((error as Error).message);
+    }
+  }
+
+  async #resume(chain: Chain, epoch: string): Promise<void> {
+    const connection = this.#connection;
+    this.#flight = new Flight(chain);
+    this.#endAgain = false;
+    if (chain.seq < this.#backlog.acked.seq) {
+      await this.#backlog.rewind(chain, epoch);
+      if (connection !== this.#connection) return;
+    } else {
+      this.#backlog.epoch = epoch;
+      this.#backlog.setAcked(chain);
+      this.#backlog.resend(chain.seq);
+    }
+    this.connected = this.reached = true;
+    this.#idleTicks = 0;
+    this.problem = this.#outageSince = undefined;
+    // An agent with something to say has succeeded when the relay has taken some of it.
+    if (this.#backlog.acked.seq === this.#backlog.nextSeq) this.#options.backoff.reset();
+    if (this.#saidOutage) this.#options.onWarning('connected to the relay again');
+    this.#saidOutage = false;
+    this.pump();
+    this.onChange();
+  }
+
+  async #fork(): Promise<void> {
+    const { run } = this.#backlog.meta;
+    await this.#backlog.fork(newUlid(this.#options.now()));
+    this.#options.onWarning(
+      `the relay has other records of run ${run} than this spool: another agent has written it (was the spool copied?). ` +
+        `The log goes on as run ${this.#backlog.meta.run}`,
+    );
+    if (this.#disposed) return;
+    this.#disconnect();
+    this.#flight = new Flight(this.#backlog.acked);
+    this.#retry();
+  }
+
+  #acked(nextSeq: number): void {
+    if (this.#flight.ack(nextSeq)) {
+      this.#succeed();
+    } else if (this.#endSent) {
+      // Its answer to `end`: something is missing.
+      this.#endAgain = true;
+      this.#resend(this.#flight.acked.seq);
+    }
+    this.pump();
+  }
+
+  #succeed(): void {
+    this.#refusals = 0;
+    this.progress++;
+    this.#idleTicks = 0;
+    this.#options.backoff.reset();
+    this.#backlog.setAcked(this.#flight.acked);
+    this.onChange();
+  }
+
+  #refused({ nextSeq, reason, message }: Extract<RelayMessage, { type: 'refused' }>): void {
+    if (++this.#refusals > MAX_REFUSALS) {
+      this.#fail(`it refuses what it gets: ${message}`);
+      return;
+    }
+    this.#endAgain = this.#endSent;
+    if (!this.#resend(nextSeq)) {
+      this.#fail(`it asks for line ${nextSeq}, within a record: ${message}`);
+    } else if (reason === 'invalid' && this.#invalidSeq === nextSeq) {
+      this.#options.onWarning(`the relay refuses a chunk for good (${message}); a gap goes in its place`);
+      const connection = this.#connection;
+      this.#backlog.reject(nextSeq).catch((error: unknown) => {
+        if (connection === this.#connection) this.#fail((error as Error).message);
+      });
+    } else {
+      this.#invalidSeq = reason === 'invalid' ? nextSeq : -1;
+      this.pump();
+    }
+  }
+
+  #resend(seq: number): boolean {
+    if (!this.#flight.rewind(seq)) return false;
+    this.#held = undefined;
+    this.#endSent = false;
+    this.#backlog.resend(seq);
+    return true;
+  }
+
+  #sendEnd(connection: Connection): void {
+    const { end } = this.#backlog;
+    if (!end || (this.#endAgain && this.#flight.bytes > 0)) return;
+    const { seq, digest, lines, bytes } = this.#flight.sent;
+    connection.send(JSON.stringify({ type: 'end', ...end, nextSeq: seq, lines, bytes, digest }));
+    this.#endSent = true;
+    this.#idleTicks = 0;
+  }
+
+  #ended({ type, nextSeq }: Extract<RelayMessage, { type: 'verified' | 'unverified' }>): void {
+    if (!this.#endSent || nextSeq !== this.#backlog.nextSeq) {
+      this.#fail(`it said ${type} of ${nextSeq} records, there are ${this.#backlog.nextSeq}`);
+      return;
+    }
+    this.outcome = type;
+    this.#flight.ack(nextSeq);
+    this.#succeed();
+    this.#disconnect();
+    this.onChange();
+  }
+
+  /** Every few seconds: says how far the run is, and gives up a relay that takes nothing. */
+  #tick(): void {
+    if (!this.connected) {
+      // Neither refused nor let in.
+      this.#idleTicks = this.#connection ? this.#idleTicks + 1 : 0;
+      if (this.#idleTicks >= STUCK_TICKS) this.#fail('it does not say ready');
+      return;
+    }
+    const { nextSeq } = this.#backlog;
+    if (nextSeq !== this.#reportedSeq) this.#connection?.send(JSON.stringify({ type: 'progress', nextSeq }));
+    this.#reportedSeq = nextSeq;
+    this.#idleTicks = this.#flight.bytes > 0 || this.#endSent ? this.#idleTicks + 1 : 0;
+    if (this.#idleTicks >= STUCK_TICKS)
+      this.#fail(`it has acknowledged nothing for ${(STUCK_TICKS * TICK_MS) / 1000} s`);
+    else this.pump();
+  }
+
+  /** The connection is of no more use. */
+  #fail(problem: string): void {
+    this.#connection?.close();
+    this.#closed({ retry: true, problem: `the relay at ${this.#options.url} can't be talked to: ${problem}` });
+  }
+
+  #disconnect(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.connected = false;
+    this.#windowBytes = 0;
+    this.#held = undefined;
+    this.#endSent = false;
+    this.#idleTicks = 0;
+  }
+
+  #closed({ retry, problem }: Closing): void {
+    this.#disconnect();
+    this.problem = problem;
+    const { backoff, maxAttempts } = this.#options;
+    const retries = retry && backoff.attempts < (maxAttempts ?? Infinity);
+    if (!retries) {
+      this.giveUp(problem);
+      return;
+    }
+    this.#sayOutage(problem);
+    this.#retry();
+    this.onChange();
+  }
+
+  #retry(): void {
+    this.#retryTimer = setTimeout(() => this.#connect(), this.#options.backoff.next()).unref();
+  }
+
+  #sayOutage(problem: string): void {
+    const now = performance.now();
+    this.#outageSince ??= now;
+    if (this.#saidOutage || now - this.#outageSince < SAY_OUTAGE_AFTER_MS) return;
+    this.#saidOutage = true;
+    this.#options.onWarning(`${problem}. The log is kept and sent when the relay can be reached`);
+  }
+}
+
+export interface UplinkOptions {
+  backlog: Backlog;
+  backoff: Backoff;
+  /** Of the relay, for messages. */
+  url: string;
+  /** Attempts in a row that may fail; without it they go on for ever. */
+  maxAttempts?: number;
+  /** The writer is dead, so a relay that has more than we do has it from that writer. */
+  adopts?: boolean;
+  onCancel: (reason: string) => void;
+  onWarning: (text: string) => void;
+  /** ms since 1970 */
+  now: () => number;
+}
+
+/** What the socket may hold of what we sent. */
+const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
+const TICK_MS = 5000;
+/** A store that takes an append this long would have closed the connection. */
+const STUCK_TICKS = 12;
+/** Refusals without an acknowledgement between them. */
+const MAX_REFUSALS = 8;
+/** A restart of the relay is not worth a word. */
+const SAY_OUTAGE_AFTER_MS = 5000;

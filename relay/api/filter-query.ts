@@ -1,0 +1,98 @@
+import { KerutaError } from '../../shared/errors.ts';
+import { LEVELS, SOURCES, type Level, type Source } from '../../shared/line.ts';
+import { isUlid } from '../../shared/ulid.ts';
+import type { FilterSpec } from '../filter.ts';
+
+/** A filter as requests bring it: lists as arrays or separated by commas, times as text or numbers. */
+export interface FilterInput {
+  levels?: unknown;
+  sources?: unknown;
+  from?: unknown;
+  to?: unknown;
+  q?: unknown;
+  regex?: unknown;
+  runs?: unknown;
+}
+
+/** Reads them. Throws a KerutaError INVALID_INPUT that names what can't be read; `names` are the request's words. */
+export function readFilter(input: FilterInput, names: Partial<Record<keyof FilterInput, string>> = {}): FilterSpec {
+  const name = (key: keyof FilterInput): string => names[key] ?? key;
+  const spec: FilterSpec = {
+    levels: readList(input.levels, name('levels')).map((text) => readLevel(text, name('levels'))),
+    sources: readList(input.sources, name('sources')).map((text) => readSource(text, name('sources'))),
+    text: readTexts(input.q, name('q')).filter((text) => text !== ''),
+    runs: readList(input.runs, name('runs')).map((text) => readRun(text, name('runs'))),
+  };
+  const regex = readTexts(input.regex, name('regex'));
+  if (regex.length > 1) throw new KerutaError('INVALID_INPUT', `${name('regex')} may be given once.`);
+  if (regex.length === 1 && regex[0] !== '') spec.regex = regex[0];
+  if (isGiven(input.from)) spec.from = readTime(input.from, name('from'));
+  if (isGiven(input.to)) spec.to = readTime(input.to, name('to'));
+  return spec;
+}
+
+/** ms since 1970 of ISO 8601 text (without a zone: UTC), or of a number of ms. */
+export function readTime(value: unknown, name: string): number {
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  // A + that was not encoded comes out of a query as a space.
+  const text = typeof value === 'string' ? value.replace(/ (?=\d\d:?\d\d$)/, '+') : '';
+  const [, day, clock, zone] = ISO_8601.exec(text) ?? [];
+  const time = day === undefined ? NaN : Date.parse(`${day}T${clock ?? '00:00'}${zone ?? 'Z'}`);
+  if (Number.isNaN(time)) {
+    throw new KerutaError(
+      'INVALID_INPUT',
+      `${name} is ${JSON.stringify(value)}; it must be an ISO 8601 time such as 2026-01-02T03:04:05.678Z.`,
+    );
+  }
+  return time;
+}
+
+/** Texts that are given once, several times, or separated by commas; empty ones don't count. */
+export function readList(value: unknown, name: string): string[] {
+  return readTexts(value, name)
+    .flatMap((text) => text.split(','))
+    .map((text) => text.trim())
+    .filter((text) => text !== '');
+}
+
+function readTexts(value: unknown, name: string): string[] {
+  if (value === undefined || value === null) return [];
+  const values: unknown[] = Array.isArray(value) ? value : [value];
+  if (values.length > MAX_VALUES) throw new KerutaError('INVALID_INPUT', `${name} has more than ${MAX_VALUES} values.`);
+  return values.map((one) => {
+    if (typeof one !== 'string') throw new KerutaError('INVALID_INPUT', `${name} must be text, or a list of texts.`);
+    return one;
+  });
+}
+
+function readLevel(text: string, name: string): Level {
+  const upper = text.toUpperCase();
+  const level = LEVELS.find((one) => one === (OTHER_LEVELS[upper] ?? upper));
+  if (level === undefined) throw unknownWord(text, name, LEVELS);
+  return level;
+}
+
+function readSource(text: string, name: string): Source {
+  const source = SOURCES.find((one) => one === text.toLowerCase());
+  if (source === undefined) throw unknownWord(text, name, SOURCES);
+  return source;
+}
+
+function readRun(text: string, name: string): string {
+  if (!isUlid(text)) throw new KerutaError('INVALID_INPUT', `${name} has ${JSON.stringify(text)}, which is no run id.`);
+  return text;
+}
+
+function unknownWord(text: string, name: string, words: readonly string[]): KerutaError {
+  return new KerutaError('INVALID_INPUT', `${name} has ${JSON.stringify(text)}; it may have ${words.join(', ')}.`);
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+/** What other programs call them. */
+const OTHER_LEVELS: Record<string, Level | undefined> = { WARNING: 'WARN', FATAL: 'ERROR', TRACE: 'DEBUG' };
+const ISO_8601 = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?)?$/i;
+/** Of one list: a person's filters are a handful. */
+const MAX_VALUES = 100;

@@ -1,0 +1,53 @@
+import type { Batch, LinesEvent, ReadEvent } from '../../cursor.ts';
+import { joinFrames, textFrame } from '../frames.ts';
+import { endMessage, gapMessage, linesJson, type Cursors } from './shape.ts';
+
+/** How one subscription wants it; lines are rendered once for all whose style is the same. */
+export interface Style {
+  task: string;
+  /** A frame holds an array of messages. */
+  batch: boolean;
+  epoch: string;
+  cursors: Cursors;
+  filterKey: string;
+}
+
+/** The frames of a batch, in order; joined where that is for free. */
+export function renderBatch({ events }: Batch, style: Style): Buffer[] {
+  return events.map((event) => renderEvent(event, style));
+}
+
+function renderEvent(event: ReadEvent, style: Style): Buffer {
+  if (event.type === 'lines') return renderLines(event, style);
+  const message = event.type === 'gap' ? gapMessage(event, style) : endMessage(event, style.cursors);
+  const json = JSON.stringify(message);
+  return textFrame(style.batch ? `[${json}]` : json);
+}
+
+function renderLines(event: LinesEvent, style: Style): Buffer {
+  const { batch, epoch, cursors, filterKey } = style;
+  const key = `keruta ${batch ? 'batch' : 'single'} ${event.first}-${event.end} ${epoch} ${filterKey}`;
+  return event.block.rendered(key, () => {
+    const messages = linesJson(event, { cursors, prefix: '"type":"log",' });
+    return joinFrames(batch ? groups(messages) : messages);
+  });
+}
+
+/** Arrays of messages, each of a size that a client takes well. */
+function groups(messages: readonly string[]): string[] {
+  const frames: string[] = [];
+  let from = 0;
+  let size = 0;
+  messages.forEach((message, at) => {
+    if (size > 0 && size + message.length > MAX_FRAME_CHARACTERS) {
+      frames.push(`[${messages.slice(from, at).join(',')}]`);
+      from = at;
+      size = 0;
+    }
+    size += message.length;
+  });
+  if (from < messages.length) frames.push(`[${messages.slice(from).join(',')}]`);
+  return frames;
+}
+
+const MAX_FRAME_CHARACTERS = 256 * 1024;

@@ -1,0 +1,169 @@
+import type { Lines } from '../../../shared/columns.ts';
+import { KIND_MORE, KIND_REST, LEVELS, SOURCES, levelOf, sourceOf } from '../../../shared/line.ts';
+import type { EndMessage, GapMessage } from '../../../shared/viewer-messages.ts';
+import type { EndEvent, GapEvent, LinesEvent } from '../../cursor.ts';
+import { countPairs, pairsOf } from '../../filter.ts';
+import type { RunRecord, TaskRecord } from '../../store/store.ts';
+
+/** Writes the cursor of a line number. */
+export type Cursors = (line: number) => string;
+
+/** The JSON of each line of an event, `prefix` being the members that come first (`"type":"log",` or nothing). */
+export function linesJson({ block, first, end, matches }: LinesEvent, { cursors, prefix = '' }: LineStyle): string[] {
+  const lines = block.lines();
+  if (lines === undefined) throw new Error(`block ${block.firstLine} of ${block.task} can't be rendered: it can't be read`);
+  const render = lineWriter({ task: block.task, run: block.run, firstLine: block.firstLine, lines, cursors, prefix });
+  if (matches !== undefined) return Array.from(matches, render);
+  const json = new Array<string>(end - first);
+  for (let i = first; i < end; i++) json[i - first] = render(i);
+  return json;
+}
+
+export interface LineStyle {
+  cursors: Cursors;
+  prefix?: string;
+}
+
+function lineWriter(of: {
+  task: string;
+  run: string;
+  firstLine: number;
+  lines: Lines;
+  cursors: Cursors;
+  prefix: string;
+}): (index: number) => string {
+  const { lines, cursors, firstLine } = of;
+  const { text, starts, times, kinds, metadata } = lines;
+  const open = `{${of.prefix}"id":"`;
+  const afterId = `","taskId":${JSON.stringify(of.task)},"timestamp":"`;
+  const words = kindWords();
+  let time = NaN;
+  let timestamp = '';
+  return (index) => {
+    if (times[index] !== time) {
+      time = times[index];
+      timestamp = new Date(time).toISOString();
+    }
+    const kind = kinds[index];
+    const line = firstLine + index;
+    const message = JSON.stringify(text.toString('utf8', starts[index], starts[index + 1] - 1));
+    const meta = metadata?.[index];
+    return (
+      open +
+      cursors(line) +
+      afterId +
+      timestamp +
+      words[kind & PAIR_BITS] +
+      message +
+      ',"lineNumber":' +
+      line +
+      ',"metadata":' +
+      (meta === undefined ? '{}' : metadataJson(meta)) +
+      ((kind & (KIND_MORE | KIND_REST)) === 0 ? '}' : pieceJson(kind, of.run))
+    );
+  };
+}
+
+/** The members between timestamp and message, by the bits of source and level. */
+function kindWords(): string[] {
+  const words: string[] = [];
+  for (let kind = 0; kind <= PAIR_BITS; kind++) {
+    words.push(`","source":"${sourceOf(kind)}","level":"${levelOf(kind)}","message":`);
+  }
+  return words;
+}
+
+/** Who joins pieces needs to know whose they are. */
+function pieceJson(kind: number, run: string): string {
+  return `${(kind & KIND_MORE) !== 0 ? ',"more":true' : ''}${(kind & KIND_REST) !== 0 ? ',"rest":true' : ''},"run":"${run}"}`;
+}
+
+/** What a sender gave as metadata. It was stored unread, so it may be anything. */
+function metadataJson(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  return JSON.stringify({ unreadable: text });
+}
+
+export function gapMessage(gap: GapEvent, { task, cursors }: { task: string; cursors: Cursors }): GapMessage {
+  const { fromLine, toLine, reason } = gap;
+  return { type: 'gap', taskId: task, fromLine, toLine, reason, cursor: cursors(toLine + 1) };
+}
+
+export function endMessage({ task, runs }: EndEvent, cursors: Cursors): EndMessage {
+  const ends = runs.map((run) => run.endedAt ?? run.lastSeen);
+  return {
+    type: 'end',
+    taskId: task.task,
+    status: task.status,
+    exitCode: task.exitCode,
+    signal: task.signal,
+    durationMs: runs.length === 0 ? null : Math.max(0, Math.max(...ends) - Math.min(...runs.map((run) => run.startedAt))),
+    lines: task.lines,
+    missing: task.missing,
+    runs: task.runs,
+    verified: runs.every((run) => run.verified === true),
+    cursor: cursors(task.nextLine),
+  };
+}
+
+/** A task as lists show it. Times are ISO 8601, sizes bytes. */
+export function taskJson(task: TaskRecord): Record<string, unknown> {
+  return {
+    taskId: task.task,
+    name: task.name ?? null,
+    status: task.status,
+    pipelineId: task.pipelineId ?? null,
+    labels: task.labels,
+    runCount: task.runs,
+    openRuns: task.openRuns,
+    exitCode: task.exitCode,
+    signal: task.signal,
+    lines: task.lines,
+    missing: task.missing,
+    firstLine: task.trimmedLine + 1,
+    lastLine: task.nextLine - 1,
+    bytes: task.textBytes,
+    storedBytes: task.storedBytes,
+    logCounts: Object.fromEntries(SOURCES.map((source) => [source, countPairs(task.counts, pairsOf({ sources: [source] }))])),
+    levelCounts: Object.fromEntries(LEVELS.map((level) => [level, countPairs(task.counts, pairsOf({ levels: [level] }))])),
+    timeRange:
+      task.minTime === null || task.maxTime === null ? null : { start: iso(task.minTime), end: iso(task.maxTime) },
+    createdAt: iso(task.createdAt),
+    updatedAt: iso(task.updatedAt),
+  };
+}
+
+export function runJson(run: RunRecord): Record<string, unknown> {
+  return {
+    run: run.run,
+    status: run.status,
+    pipelineId: run.pipelineId ?? null,
+    workerId: run.workerId,
+    labels: run.labels,
+    command: run.command ?? null,
+    agentVersion: run.agentVersion,
+    startedAt: iso(run.startedAt),
+    endedAt: run.endedAt === null ? null : iso(run.endedAt),
+    lastSeen: iso(run.lastSeen),
+    exitCode: run.exitCode,
+    signal: run.signal,
+    reason: run.reason,
+    verified: run.verified,
+    lines: run.lines,
+    bytes: run.textBytes,
+    missing: run.missing,
+    /** Lines that the agent has, but has not sent yet as far as is known. */
+    behind: run.reportedSeq - run.nextSeq,
+  };
+}
+
+export function iso(time: number): string {
+  return new Date(time).toISOString();
+}
+
+const PAIR_BITS = 0b1111;

@@ -1,0 +1,96 @@
+import * as z from 'zod/mini';
+import { KerutaError } from '../../../shared/errors.ts';
+import type { SubscribeOptions } from '../../../shared/viewer-messages.ts';
+import { taskIdProblem } from '../../../shared/wire.ts';
+import { readFilter } from '../filter-query.ts';
+import { compileFilter, type Filter } from '../../filter.ts';
+
+/** What a viewer may say. */
+export type ViewerRequest =
+  | { type: 'subscribe'; taskId?: string; options: Subscribe }
+  | { type: 'unsubscribe'; taskId?: string }
+  | { type: 'ping' | 'pong' | 'auth' };
+
+/** A `subscribe`'s options, read. */
+export interface Subscribe {
+  filter: Filter;
+  /** Where to start, if it says: a place as `Reader.place` takes it, the line behind a cursor, or lines from the end. */
+  start: { from: string } | { after: string } | { tail: number } | undefined;
+  realtime: boolean;
+  batch: boolean;
+  expectRuns: number | undefined;
+}
+
+/** Throws a KerutaError: INVALID_MESSAGE_FORMAT for what is no message, INVALID_INPUT for an option's value. */
+export function readRequest(frame: string): ViewerRequest {
+  let json: unknown;
+  try {
+    json = JSON.parse(frame);
+  } catch (error) {
+    throw new KerutaError('INVALID_MESSAGE_FORMAT', 'The frame is not JSON.', { cause: error });
+  }
+  const parsed = request.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new KerutaError('INVALID_MESSAGE_FORMAT', `${issue.path.join('.') || 'The message'}: ${issue.message}`);
+  }
+  const message = parsed.data;
+  if (!('taskId' in message) || message.taskId === undefined) return withOptions(message);
+  const problem = taskIdProblem(message.taskId);
+  if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `The task id ${problem}.`);
+  return withOptions(message);
+}
+
+function withOptions(message: z.infer<typeof request>): ViewerRequest {
+  if (message.type !== 'subscribe') return message;
+  return { ...message, options: readOptions(message.options ?? {}) };
+}
+
+/** What a bare connect means. */
+export function defaultSubscribe(): Subscribe {
+  return readOptions({});
+}
+
+function readOptions(given: z.infer<typeof options>): Subscribe {
+  const { from, after, tail } = given;
+  const starts = [from, after, tail].filter((start) => start !== undefined && start !== null);
+  if (starts.length > 1) throw new KerutaError('INVALID_INPUT', 'Only one of from, after and tail can be given.');
+  return {
+    filter: compileFilter(readFilter({ ...given, from: given.since, to: given.until }, { from: 'since', to: 'until' })),
+    start: from != null ? { from: String(from) } : after != null ? { after } : tail != null ? { tail } : undefined,
+    realtime: given.realtime ?? true,
+    batch: given.batch ?? false,
+    expectRuns: given.expectRuns ?? undefined,
+  };
+}
+
+/** Lines of `tail` are looked for backward, which takes time and memory. */
+const MAX_TAIL_LINES = 1_000_000;
+
+const optional = <T extends z.ZodMiniType>(type: T): z.ZodMiniOptional<z.ZodMiniNullable<T>> => z.optional(z.nullable(type));
+const texts = optional(z.array(z.string()));
+const place = z.union([z.string(), z.int().check(z.nonnegative())]);
+const time = optional(z.union([z.string(), z.number()]));
+
+/** Unknown members are let pass: other clients have their own. */
+const options = z.object({
+  sources: texts,
+  levels: texts,
+  realtime: optional(z.boolean()),
+  from: optional(place),
+  after: optional(z.string()),
+  tail: optional(z.int().check(z.nonnegative(), z.maximum(MAX_TAIL_LINES))),
+  q: optional(z.union([z.string(), z.array(z.string())])),
+  regex: optional(z.string()),
+  since: time,
+  until: time,
+  runs: texts,
+  batch: optional(z.boolean()),
+  expectRuns: optional(z.int().check(z.positive())),
+} satisfies Record<keyof SubscribeOptions, unknown>);
+
+const request = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('subscribe'), taskId: z.optional(z.string()), options: z.optional(z.nullable(options)) }),
+  z.object({ type: z.literal('unsubscribe'), taskId: z.optional(z.string()) }),
+  z.object({ type: z.enum(['ping', 'pong', 'auth']) }),
+]);

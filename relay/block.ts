@@ -1,0 +1,115 @@
+import { crc32 } from 'node:zlib';
+import { ChunkError, readStoredHeader, type ChunkHeader } from '../shared/chunk.ts';
+import { decodeLines, decompress, type Lines } from '../shared/columns.ts';
+import type { Matches } from './filter.ts';
+import type { Stored, StoredChunk, StoredGap } from './store/store.ts';
+
+/** What a reader walks over: consecutive lines of a task, there or missing. */
+export type Segment = Block | StoredGap;
+
+export function toSegment(stored: Stored): Segment {
+  return stored.kind === 'gap' ? stored : new Block(stored);
+}
+
+/** The line behind a segment's last one. */
+export function endLine(segment: Segment): number {
+  return segment.firstLine + segment.count;
+}
+
+/**
+ * A stored chunk in memory, shared by all who read it: its header is read once, its body decoded at most once, and what
+ * an API makes of it is kept with it.
+ */
+export class Block {
+  readonly kind = 'block';
+  readonly task: string;
+  readonly run: string;
+  readonly firstLine: number;
+  readonly count: number;
+  /** Undefined if it can't be read: the lines are lost. */
+  readonly header: ChunkHeader | undefined;
+  /** About how much memory this takes; grows as it is decoded and rendered. */
+  bytes: number;
+  /** Told of that growth. */
+  onGrow: ((bytes: number) => void) | undefined;
+  readonly #storedHeader: Buffer;
+  readonly #body: Buffer | undefined;
+  #lines: Lines | undefined;
+  #broken: boolean;
+  readonly #matches = new Map<string, Matches>();
+  readonly #rendered = new Map<string, Buffer>();
+
+  constructor(stored: StoredChunk) {
+    this.task = stored.task;
+    this.run = stored.run;
+    this.firstLine = stored.firstLine;
+    this.count = stored.count;
+    this.#storedHeader = stored.header;
+    this.#body = stored.body;
+    this.header = unlessBroken(() => readStoredHeader(stored.header));
+    if (this.header?.count !== stored.count) this.header = undefined;
+    this.#broken = this.header === undefined;
+    this.bytes = OVERHEAD_BYTES + (stored.body?.length ?? 0);
+  }
+
+  /** Whether the store sent the body along. */
+  get hasBody(): boolean {
+    return this.#body !== undefined;
+  }
+
+  /** The lines, or undefined if what is stored can't be read: then they are lost. Throws if there is no body. */
+  lines(): Lines | undefined {
+    if (this.#lines !== undefined || this.#broken || this.header === undefined) return this.#lines;
+    const { header } = this;
+    const body = this.#body;
+    if (body === undefined) throw new Error(`line ${this.firstLine} of ${this.task} was read without its body`);
+    this.#lines = unlessBroken(() => {
+      const crc = crc32(body, crc32(this.#storedHeader.subarray(8)));
+      if (crc !== header.crc) throw new ChunkError('crc', 'does not match the bytes');
+      return decodeLines(header, decompress(header, body));
+    });
+    this.#broken = this.#lines === undefined;
+    this.#grow(header.rawBytes + BYTES_PER_LINE * header.count);
+    return this.#lines;
+  }
+
+  /** What a search of the whole block found, done once for all readers with filters of the same `key`. */
+  matches(key: string, search: () => Matches): Matches {
+    if (this.#matches.has(key)) return this.#matches.get(key);
+    const matches = search();
+    this.#matches.set(key, matches);
+    this.#grow(OVERHEAD_BYTES + (matches?.byteLength ?? 0));
+    return matches;
+  }
+
+  /** What an API writes for the whole block, made once for all viewers whose `key` is the same. */
+  rendered(key: string, render: () => Buffer): Buffer {
+    let bytes = this.#rendered.get(key);
+    if (bytes === undefined) {
+      bytes = render();
+      this.#rendered.set(key, bytes);
+      this.#grow(OVERHEAD_BYTES + bytes.length);
+    }
+    return bytes;
+  }
+
+  #grow(bytes: number): void {
+    this.bytes += bytes;
+    this.onGrow?.(bytes);
+  }
+}
+
+/** What `read` returns, or undefined if it throws a ChunkError. */
+function unlessBroken<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ChunkError) return undefined;
+    throw error;
+  }
+}
+
+/** Objects and headers. */
+const OVERHEAD_BYTES = 512;
+/** A time and a start. */
+const BYTES_PER_LINE = 12;

@@ -1,0 +1,234 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { GapReason } from '../shared/chunk.ts';
+import { endLine, type Block, type Segment } from './block.ts';
+import type { Filter, Matches } from './filter.ts';
+import type { StoredGap, TaskHead } from './store/store.ts';
+import type { Tail } from './tail.ts';
+import type { Ending, Watch, Watcher } from './watch.ts';
+
+/** What a cursor hands out. Lines stay in their block until somebody renders them. */
+export type ReadEvent = LinesEvent | GapEvent | EndEvent;
+
+export interface LinesEvent {
+  type: 'lines';
+  block: Block;
+  /** Indices in the block: the lines [first, end), or those of them in `matches`. */
+  first: number;
+  end: number;
+  matches: Matches;
+}
+
+export interface GapEvent {
+  type: 'gap';
+  /** Line numbers, both missing. */
+  fromLine: number;
+  toLine: number;
+  reason: GapReason;
+  /** Of `corrupt`: how many of its lines would have matched, as far as the headers know. */
+  counted?: number;
+}
+
+/** No run of the task is open. If another one starts, more events follow. */
+export interface EndEvent extends Ending {
+  type: 'end';
+}
+
+export interface Batch {
+  /** In order. May be empty: under a filter, lines were searched and none was found. */
+  events: ReadEvent[];
+  /** Every line below it was handed out, or is not wanted: the place to go on from. */
+  nextLine: number;
+}
+
+export interface CursorOptions {
+  task: string;
+  tail: Tail;
+  watch: Watch;
+  filter: Filter;
+  /** The line number to start from. */
+  from: number;
+  /** The last line to read; none by default. The cursor ends behind it. */
+  through?: number;
+  /** End at what is the head when it starts, instead of waiting there. */
+  untilHead?: boolean;
+  /** Say that the task has ended only when so many of its runs have. */
+  expectRuns?: number;
+  signal: AbortSignal;
+}
+
+/**
+ * Walks over a task's lines from a place on: reads, and when nothing came waits until there is more, and reads again.
+ * Every line is handed out once and in order, whether it was there before or comes now; what is missing or can't be
+ * read is a gap. Rejects with the signal's reason when that aborts.
+ */
+export async function* readOn(options: CursorOptions): AsyncGenerator<Batch, void, undefined> {
+  const { filter, signal } = options;
+  const tail = options.tail.open(options.task);
+  const watcher = options.watch.open(options.task, signal);
+  let next = options.from;
+  let revision = UNKNOWN;
+  const ended = new EndOnce(options.expectRuns);
+  try {
+    const { through, last } = await limitOf(watcher, options);
+    for (;;) {
+      signal.throwIfAborted();
+      if (next > through) {
+        const ending = ended.isNews(last) ? await watcher.ending() : undefined;
+        if (ending !== undefined) yield { events: [{ type: 'end', ...ending }], nextLine: next };
+        return;
+      }
+      const segments =
+        tail.recent(next) ?? (await tail.read({ line: next, maxBytes: READ_BYTES, ...(filter.wants && { wants: filter.wants }) }));
+      for await (const batch of batches(segments, { next, through, filter })) {
+        next = batch.nextLine;
+        yield batch;
+      }
+      if (segments.length > 0) {
+        // At the end of what this relay has appended there is nothing to be read; if there is, the wait does not wait.
+        if (next <= through && revision !== UNKNOWN && tail.endsAt(next)) {
+          await watcher.wait({ nextLine: next, revision });
+        }
+        continue;
+      }
+      const head = await watcher.head();
+      if (head !== undefined && head.nextLine > next) continue;
+      if (ended.isNews(head)) {
+        const ending = await watcher.ending();
+        // More may have come while the ending was read; the lines come first.
+        if (ending?.task.revision !== head?.revision) continue;
+        if (ending !== undefined) yield { events: [{ type: 'end', ...ending }], nextLine: next };
+        ended.said(head);
+      }
+      revision = head?.revision ?? UNKNOWN;
+      await watcher.wait({ nextLine: Math.min(next, head?.nextLine ?? 1), revision });
+    }
+  } finally {
+    tail.close();
+    watcher.close();
+  }
+}
+
+/** Where the cursor ends; if that is the head of this moment, also what it says. */
+async function limitOf(
+  watcher: Watcher,
+  { through = Infinity, untilHead }: CursorOptions,
+): Promise<{ through: number; last?: TaskHead }> {
+  if (untilHead !== true) return { through };
+  const head = await watcher.head();
+  if (head === undefined) return { through: 0 };
+  return through < head.nextLine - 1 ? { through } : { through: head.nextLine - 1, last: head };
+}
+
+/** Whether a task's end is to be told: once, and again after another run. */
+class EndOnce {
+  readonly #expectRuns: number;
+  #saidRuns = 0;
+
+  constructor(expectRuns = 1) {
+    this.#expectRuns = expectRuns;
+  }
+
+  isNews(head: TaskHead | undefined): boolean {
+    if (head === undefined || head.openRuns > 0) return false;
+    return head.runs >= this.#expectRuns && head.runs > this.#saidRuns;
+  }
+
+  said(head: TaskHead | undefined): void {
+    this.#saidRuns = head?.runs ?? 0;
+  }
+}
+
+/** Cuts segments into batches of about BATCH_WORK, and lets others run between two of them. */
+async function* batches(
+  segments: readonly Segment[],
+  { next, through, filter }: { next: number; through: number; filter: Filter },
+): AsyncGenerator<Batch> {
+  let events: ReadEvent[] = [];
+  let work = 0;
+  for (const segment of segments) {
+    const firstLine = Math.max(segment.firstLine, next);
+    if (firstLine > through) break;
+    const behind = Math.min(endLine(segment), through + 1);
+    for (const piece of pieces(segment, { firstLine, behind, filter })) {
+      if (piece.event !== undefined) events.push(piece.event);
+      work += piece.work;
+      next = piece.behind;
+      if (work < BATCH_WORK) continue;
+      yield { events, nextLine: next };
+      await turn();
+      events = [];
+      work = 0;
+    }
+  }
+  if (work > 0) yield { events, nextLine: next };
+}
+
+/** A part of a segment that is read in one go. */
+interface Piece {
+  event: ReadEvent | undefined;
+  /** The line behind it. */
+  behind: number;
+  /** Bytes of text that were looked at, or cost as much. */
+  work: number;
+}
+
+interface Range {
+  /** Line numbers: [firstLine, behind). */
+  firstLine: number;
+  behind: number;
+  filter: Filter;
+}
+
+function* pieces(segment: Segment, range: Range): Generator<Piece> {
+  const { firstLine, behind, filter } = range;
+  if (segment.kind === 'gap') {
+    yield { event: gapOf(segment, range), behind, work: SEGMENT_WORK };
+    return;
+  }
+  const { header } = segment;
+  const verdict = header && filter.judge(header);
+  if (verdict === 'none') {
+    yield { event: undefined, behind, work: SEGMENT_WORK };
+    return;
+  }
+  const lines = segment.lines();
+  if (lines === undefined) {
+    const counted = header === undefined || verdict === 'search' ? 0 : filter.countIn(header);
+    const event: GapEvent = { type: 'gap', fromLine: firstLine, toLine: behind - 1, reason: 'corrupt', counted };
+    yield { event, behind, work: SEGMENT_WORK };
+    return;
+  }
+  const { starts } = lines;
+  const stop = behind - segment.firstLine;
+  for (let first = firstLine - segment.firstLine; first < stop; ) {
+    let end = first + 1;
+    const most = Math.min(stop, first + SLICE_LINES);
+    while (end < most && starts[end + 1] - starts[first] <= filter.sliceBytes) end++;
+    const slice = { first, end };
+    const matches =
+      verdict === 'all' ? undefined : segment.matches(`${first}-${end} ${filter.key}`, () => filter.match(lines, slice.first, slice.end));
+    const bytes = (starts[end] - starts[first]) * (BATCH_WORK / filter.sliceBytes);
+    yield {
+      event: matches?.length === 0 ? undefined : { type: 'lines', block: segment, ...slice, matches },
+      behind: segment.firstLine + end,
+      work: SEGMENT_WORK + LINE_WORK * (end - first) + bytes,
+    };
+    first = end;
+  }
+}
+
+function gapOf(gap: StoredGap, { firstLine, behind, filter }: Range): GapEvent | undefined {
+  if (!filter.showsGap(gap.run, gap.time)) return undefined;
+  return { type: 'gap', fromLine: firstLine, toLine: behind - 1, reason: gap.reason };
+}
+
+/** Of a task that does not exist, or whose head was not asked for yet. */
+const UNKNOWN = -1;
+/** Of bodies, as they are stored: about ten times as much text. */
+const READ_BYTES = 256 * 1024;
+/** Bytes of text to decode and render at once: about two milliseconds. */
+const BATCH_WORK = 256 * 1024;
+const SLICE_LINES = 4096;
+/** What lines and chunks cost besides their text, in bytes of it. */
+const LINE_WORK = 64;
+const SEGMENT_WORK = 256;

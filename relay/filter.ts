@@ -1,0 +1,232 @@
+import { RE2JS } from 're2js';
+import type { ChunkHeader } from '../shared/chunk.ts';
+import type { Lines } from '../shared/columns.ts';
+import { KerutaError } from '../shared/errors.ts';
+import { LEVELS, pairOf, PAIRS, SOURCES, type Level, type Source } from '../shared/line.ts';
+import { foldCase } from './fold.ts';
+import { requiredLiteral } from './literal.ts';
+import type { Wants } from './store/store.ts';
+
+/** Which lines a reader wants. What is absent, or an empty list, excludes nothing; all that is there must hold. */
+export interface FilterSpec {
+  levels?: readonly Level[];
+  sources?: readonly Source[];
+  /** ms since 1970, inclusive. */
+  from?: number;
+  to?: number;
+  /** Any of them, as a substring, ASCII case folded. */
+  text?: readonly string[];
+  /** RE2 syntax, matched anywhere in the line; case matters unless it says (?i). */
+  regex?: string;
+  /** Run ids. */
+  runs?: readonly string[];
+}
+
+/** Indices of the matching lines in order; undefined: all lines of the range. */
+export type Matches = Uint32Array | undefined;
+
+export interface Filter {
+  /** The same text for filters that let the same lines through. */
+  key: string;
+  /** What the store may rule out by headers alone. */
+  wants: Wants | undefined;
+  /** If levels and sources alone decide: their pairs, bit `source * 4 + level`. */
+  pairsOnly: number | undefined;
+  /** Whether text is looked at, so that every body must be read. */
+  searches: boolean;
+  /** How many bytes of text may be searched without a pause. */
+  sliceBytes: number;
+  /** What a chunk's header says of its lines. */
+  judge(header: ChunkHeader): Verdict;
+  /** How many lines match by the header's counts; right unless `judge` says `search`. */
+  countIn(header: ChunkHeader): number;
+  /** Searches the lines [first, end) of a chunk that `judge` left open. */
+  match(lines: Lines, first: number, end: number): Matches;
+  /** Whether a gap of this run and time (ms) is the reader's business; gaps ignore all else. */
+  showsGap(run: string | undefined, time: number | undefined): boolean;
+}
+
+/** `counted`: the header's counts say how many match, its body must say which. `search`: the body must say both. */
+export type Verdict = 'none' | 'all' | 'counted' | 'search';
+
+/** Throws a KerutaError INVALID_INPUT if the regular expression is none. */
+export function compileFilter(spec: FilterSpec = {}): Filter {
+  const pairs = pairsOf(spec);
+  const { from = -Infinity, to = Infinity } = spec;
+  const runs = spec.runs?.length ? new Set(spec.runs) : undefined;
+  const needles = compileTexts(spec.text ?? []);
+  const regex = spec.regex ? compileRegex(spec.regex) : undefined;
+  const searches = needles.length > 0 || regex !== undefined;
+
+  const judge = (header: ChunkHeader): Verdict => {
+    if (runs?.has(header.run) === false) return 'none';
+    if (header.maxTime < from || header.minTime > to) return 'none';
+    const wanted = countPairs(header.counts, pairs);
+    if (wanted === 0) return 'none';
+    if (searches || header.minTime < from || header.maxTime > to) return 'search';
+    return wanted === header.count ? 'all' : 'counted';
+  };
+
+  const match = (lines: Lines, first: number, end: number): Matches => {
+    const hits = new Hits(first, end);
+    if (pairs !== ALL_PAIRS) hits.keep((line) => ((pairs >> pairOf(lines.kinds[line])) & 1) === 1);
+    if (from !== -Infinity || to !== Infinity) hits.keep((line) => lines.times[line] >= from && lines.times[line] <= to);
+    if (needles.length > 0) hits.keepMarked(findTexts(lines, first, end, needles));
+    if (regex !== undefined) {
+      if (regex.literal) hits.keepMarked(findTexts(lines, first, end, [regex.literal]));
+      hits.keep((line) => regex.pattern.test(lines.text.toString("utf8", lines.starts[line], lines.starts[line + 1] - 1)));
+    }
+    return hits.result();
+  };
+
+  const wants: Wants = {};
+  if (pairs !== ALL_PAIRS) wants.pairs = pairs;
+  if (from !== -Infinity) wants.from = from;
+  if (to !== Infinity) wants.to = to;
+  return {
+    key: keyOf({ pairs, from, to, spec }),
+    wants: Object.keys(wants).length > 0 ? wants : undefined,
+    pairsOnly: searches || runs !== undefined || from !== -Infinity || to !== Infinity ? undefined : pairs,
+    searches,
+    sliceBytes: regex === undefined ? TEXT_SLICE_BYTES : REGEX_SLICE_BYTES,
+    judge,
+    countIn: (header) => (judge(header) === 'none' ? 0 : countPairs(header.counts, pairs)),
+    match,
+    showsGap: (run, time) =>
+      (run === undefined || runs?.has(run) !== false) && (time === undefined || (time >= from && time <= to)),
+  };
+}
+
+/** How many lines of the given pairs (bit `source * 4 + level`) the counts hold. */
+export function countPairs(counts: ArrayLike<number>, pairs: number): number {
+  let sum = 0;
+  for (let pair = 0; pair < PAIRS; pair++) if (((pairs >> pair) & 1) === 1) sum += counts[pair];
+  return sum;
+}
+
+/** The pairs that a filter lets through, as bits `source * 4 + level`. */
+export function pairsOf({ levels, sources }: FilterSpec): number {
+  let pairs = 0;
+  SOURCES.forEach((source, sourceIndex) => {
+    LEVELS.forEach((level, levelIndex) => {
+      const wanted = (!levels?.length || levels.includes(level)) && (!sources?.length || sources.includes(source));
+      if (wanted) pairs |= 1 << (sourceIndex * LEVELS.length + levelIndex);
+    });
+  });
+  return pairs;
+}
+
+function keyOf({ pairs, from, to, spec }: { pairs: number; from: number; to: number; spec: FilterSpec }): string {
+  const text = [...new Set(spec.text)].filter((one) => one !== '').sort();
+  const everything = pairs === ALL_PAIRS && from === -Infinity && to === Infinity && text.length === 0;
+  if (everything && !spec.regex && !spec.runs?.length) return '';
+  return JSON.stringify([pairs, String(from), String(to), text, spec.regex ?? '', [...new Set(spec.runs)].sort()]);
+}
+
+/** What to look for, and whether in the folded text. */
+interface Needle {
+  bytes: Buffer;
+  folded: boolean;
+}
+
+function compileTexts(texts: readonly string[]): Needle[] {
+  // An empty text is in every line; looking for it among others would hide that.
+  if (texts.includes('')) return [];
+  return texts.map((text) => {
+    const bytes = Buffer.from(text);
+    const folded = /[A-Za-z]/.test(text);
+    return { bytes: folded ? Buffer.from(foldCase(bytes)) : bytes, folded };
+  });
+}
+
+function compileRegex(source: string): { pattern: RE2JS; literal: Needle | undefined } {
+  if (source.length > MAX_REGEX_CHARACTERS) {
+    throw new KerutaError('INVALID_INPUT', `The regular expression has more than ${MAX_REGEX_CHARACTERS} characters.`);
+  }
+  let pattern: RE2JS;
+  try {
+    pattern = RE2JS.compile(source);
+  } catch (error) {
+    throw new KerutaError('INVALID_INPUT', `The regular expression can't be read: ${(error as Error).message}.`);
+  }
+  const literal = requiredLiteral(source);
+  return { pattern, literal: literal === '' ? undefined : { bytes: Buffer.from(literal), folded: false } };
+}
+
+/** A byte a line of [first, end): 1 if it holds one of the needles. Searches the text as one block. */
+function findTexts(lines: Lines, first: number, end: number, needles: readonly Needle[]): Uint8Array {
+  const { starts } = lines;
+  const origin = starts[first];
+  const text = lines.text.subarray(origin, starts[end]);
+  const marks = new Uint8Array(end - first);
+  const folded = needles.some((needle) => needle.folded) ? foldCase(text) : text;
+  for (const needle of needles) {
+    const block = needle.folded ? folded : text;
+    let line = first;
+    for (let at = block.indexOf(needle.bytes); at !== -1; ) {
+      line = lineAt(starts, line, end, origin + at);
+      const next = starts[line + 1] - origin;
+      // A hit that takes a line end with it is none; a later one that starts in the same line would too.
+      if (at + needle.bytes.length < next) marks[line - first] = 1;
+      if (line + 1 >= end) break;
+      at = block.indexOf(needle.bytes, next);
+    }
+  }
+  return marks;
+}
+
+/** The line in [first, end) whose bytes hold the place `at`. */
+function lineAt(starts: Uint32Array, first: number, end: number, at: number): number {
+  let low = first;
+  let step = 1;
+  while (low + step < end && starts[low + step] <= at) {
+    low += step;
+    step *= 2;
+  }
+  let high = Math.min(low + step, end);
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if (starts[middle] <= at) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Lines of a range that are still in, narrowed criterion by criterion. */
+class Hits {
+  readonly #first: number;
+  readonly #end: number;
+  #lines: Matches;
+
+  constructor(first: number, end: number) {
+    this.#first = first;
+    this.#end = end;
+  }
+
+  keep(wanted: (line: number) => boolean): void {
+    if (this.#lines !== undefined) {
+      this.#lines = this.#lines.filter(wanted);
+      return;
+    }
+    const kept = new Uint32Array(this.#end - this.#first);
+    let count = 0;
+    for (let line = this.#first; line < this.#end; line++) if (wanted(line)) kept[count++] = line;
+    if (count < kept.length) this.#lines = kept.slice(0, count);
+  }
+
+  keepMarked(marks: Uint8Array): void {
+    this.keep((line) => marks[line - this.#first] === 1);
+  }
+
+  result(): Matches {
+    return this.#lines;
+  }
+}
+
+export const ALL_PAIRS = (1 << PAIRS) - 1;
+/** Longer ones are mistakes, or attacks on the compiler. */
+const MAX_REGEX_CHARACTERS = 4096;
+/** About a quarter of a millisecond. */
+const TEXT_SLICE_BYTES = 256 * 1024;
+/** About a millisecond of a slow expression. */
+const REGEX_SLICE_BYTES = 64 * 1024;

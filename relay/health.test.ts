@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { diskCheck, EventLoopCheck, Health, storeCheck } from './health.ts';
+
+test('healthy if all checks are, with what each says and took', async () => {
+  const health = new Health({
+    store: () => storeCheck({ nextPosition: () => Promise.resolve(3) }),
+    disk: () => diskCheck({ room: true, freeBytes: 1024 * 1024 * 500 }),
+  });
+  const { status, checks, timestamp } = await health.report();
+  assert.equal(status, 'healthy');
+  assert.match(timestamp, /^\d{4}-.*\.\d{3}Z$/);
+  assert.equal(checks.disk.message, '500 MiB are free');
+  assert.ok(checks.store.healthy && checks.store.latency >= 0);
+});
+
+test('one unhealthy check makes the relay unhealthy and says why', async () => {
+  const health = new Health({
+    store: () => storeCheck({ nextPosition: () => Promise.reject(new Error('disk I/O error')) }),
+    disk: () => diskCheck({ room: false, freeBytes: 0, problem: '1 MiB are free, 256 MiB are kept in reserve' }),
+  });
+  const { status, checks } = await health.report();
+  assert.equal(status, 'unhealthy');
+  assert.equal(checks.store.message, 'disk I/O error');
+  assert.equal(checks.disk.message, '1 MiB are free, 256 MiB are kept in reserve');
+});
+
+test('a check that does not answer is unhealthy', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const asked = new Health({ store: () => new Promise(() => undefined) }).report();
+  t.mock.timers.tick(2000);
+  assert.deepEqual((await asked).checks.store.message, 'no answer within 2000 ms');
+});
+
+test('questions of one moment share one look', async () => {
+  let looks = 0;
+  const health = new Health({ store: () => ({ healthy: true, message: String(++looks) }) });
+  await Promise.all([health.report(), health.report(), health.report()]);
+  assert.equal(looks, 1);
+});
+
+test('the event loop is healthy while it turns', () => {
+  const check = new EventLoopCheck();
+  check.start();
+  assert.equal(check.find().healthy, true);
+  check.stop();
+});

@@ -1,0 +1,56 @@
+import type { Batch, LinesEvent } from './cursor.ts';
+import type { Filter } from './filter.ts';
+import type { FollowOptions } from './reader.ts';
+
+/**
+ * The number of the line from which on `count` lines below line `before` match; 1 if there are fewer. Searches
+ * backward, in windows that grow.
+ */
+export async function placeBefore(
+  follow: (options: FollowOptions) => AsyncGenerator<Batch, void, undefined>,
+  { before, count, filter, signal }: { before: number; count: number; filter: Filter; signal: AbortSignal },
+): Promise<number> {
+  if (count === 0) return before;
+  let wanted = count;
+  let size = Math.max(FIRST_WINDOW_LINES, count);
+  for (let end = before; end > 1; size *= 2) {
+    const from = Math.max(1, end - size);
+    const found: Found[] = [];
+    for await (const batch of follow({ from, through: end - 1, filter, signal })) {
+      for (const event of batch.events) if (event.type === 'lines') found.push(toFound(event));
+    }
+    for (const one of found.reverse()) {
+      if (one.count >= wanted) return lineFromEnd(one, wanted);
+      wanted -= one.count;
+    }
+    end = from;
+  }
+  return 1;
+}
+
+/** Line numbers, without the block that they were found in. */
+interface Found {
+  firstLine: number;
+  endLine: number;
+  count: number;
+  lines: Uint32Array | undefined;
+  /** Of the block, which `lines` count from. */
+  origin: number;
+}
+
+function toFound({ block, first, end, matches }: LinesEvent): Found {
+  return {
+    firstLine: block.firstLine + first,
+    endLine: block.firstLine + end,
+    count: matches?.length ?? end - first,
+    lines: matches,
+    origin: block.firstLine,
+  };
+}
+
+function lineFromEnd(found: Found, wanted: number): number {
+  if (found.lines === undefined) return found.endLine - wanted;
+  return found.origin + found.lines[found.lines.length - wanted];
+}
+
+const FIRST_WINDOW_LINES = 4096;

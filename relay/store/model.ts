@@ -1,0 +1,407 @@
+import { CHUNK_HEADER_BYTES, CODEC_GAP, readHeader, readStoredHeader, type ChunkHeader } from '../../shared/chunk.ts';
+import { clipChunk } from '../../shared/columns.ts';
+import { advanceDigest, EMPTY_DIGEST } from '../../shared/digest.ts';
+import { PAIRS } from '../../shared/line.ts';
+import { endStatus, taskStatus } from './status.ts';
+import {
+  StoreError,
+  type Append,
+  type AppendOutcome,
+  type EndOutcome,
+  type EndRun,
+  type OpenedRun,
+  type OpenRun,
+  type Read,
+  type RunRecord,
+  type Store,
+  type Stored,
+  type TaskHead,
+  type TaskQuery,
+  type TaskRecord,
+} from './store.ts';
+import { wantsBody } from './wants.ts';
+
+/** What every handle of a model sees. */
+export class ModelState {
+  epoch = 'model-1';
+  epochs = 1;
+  position = 0;
+  readonly chunks: ModelChunk[] = [];
+  readonly tasks: ModelTask[] = [];
+  onChange = new Set<() => void>();
+}
+
+interface ModelTask {
+  task: string;
+  createdAt: number;
+  updatedAt: number;
+  nextLine: number;
+  trimmedLine: number;
+  revision: number;
+  name?: string;
+  pipelineId?: string;
+  runs: ModelRun[];
+}
+
+interface ModelRun extends RunRecord {
+  fence: number;
+}
+
+interface ModelChunk {
+  task: string;
+  run: string;
+  firstLine: number;
+  position: number;
+  bytes: Buffer;
+}
+
+/**
+ * The store as simple as it can be: arrays in memory, nothing durable, everything counted anew at every question. What
+ * the contract says is easy to see here, and every other store is compared with it. Also a store for other tests.
+ */
+export class ModelStore implements Store {
+  readonly #state: ModelState;
+  readonly #aborts = new Set<(error: StoreError) => void>();
+  #closed: StoreError | undefined;
+
+  constructor(state = new ModelState()) {
+    this.#state = state;
+  }
+
+  epoch(): string {
+    return this.#state.epoch;
+  }
+
+  open(open: OpenRun): Promise<OpenedRun> {
+    return this.#change(() => {
+      let task = this.#task(open.task);
+      if (!task) {
+        const { task: name, now } = open;
+        task = { task: name, createdAt: now, updatedAt: now, nextLine: 1, trimmedLine: 0, revision: 0, runs: [] };
+        this.#state.tasks.push(task);
+      }
+      let run = this.#run(open.task, open.run);
+      if (!run) {
+        run = newRun(open);
+        task.runs.push(run);
+        task.name = open.taskName ?? task.name;
+        task.pipelineId = open.pipelineId ?? task.pipelineId;
+        this.#setStatus(run, 'running', open.now);
+      }
+      if (run.status === 'lost') this.#setStatus(run, 'running', open.now);
+      run.fence++;
+      run.lastSeen = Math.max(run.lastSeen, open.now);
+      run.reportedSeq = Math.max(run.reportedSeq, open.ackedSeq);
+      if (open.epoch === this.#state.epoch && open.ackedSeq > run.nextSeq) {
+        this.#state.epoch = `model-${++this.#state.epochs}`;
+      }
+      const { fence, nextSeq, digest, endedAt } = run;
+      return { epoch: this.#state.epoch, fence, nextSeq, digest, ended: endedAt !== null };
+    });
+  }
+
+  append(append: Append): Promise<AppendOutcome> {
+    return this.#change(() => {
+      const run = this.#run(append.task, append.run);
+      if (run?.fence !== append.fence) return { outcome: 'fenced' };
+      const { nextSeq } = run;
+      if (run.endedAt !== null) return { outcome: 'ended', nextSeq };
+      const given = readHeader(append.bytes);
+      if (given.firstSeq > nextSeq) return { outcome: 'expected', nextSeq };
+      if (given.firstSeq + given.count <= nextSeq) return { outcome: 'duplicate', nextSeq };
+      if (given.firstSeq === nextSeq) return this.#keep(run, Buffer.from(append.bytes), append.now);
+      const clipped = clipChunk(append.bytes, nextSeq);
+      return { ...this.#keep(run, clipped, append.now), clipped };
+    });
+  }
+
+  #keep(run: ModelRun, bytes: Buffer, now: number): AppendOutcome & { outcome: 'stored' } {
+    const task = this.#task(run.task) as ModelTask;
+    const header = readHeader(bytes);
+    const { count } = header;
+    const { nextLine: firstLine } = task;
+    const { position } = this.#state;
+    if (run.status === 'lost') this.#setStatus(run, 'running', now);
+    this.#state.chunks.push({ task: run.task, run: run.run, firstLine, position, bytes });
+    this.#state.position += count;
+    task.nextLine += count;
+    task.updatedAt = Math.max(task.updatedAt, now);
+    run.nextSeq += count;
+    run.reportedSeq = Math.max(run.reportedSeq, run.nextSeq);
+    run.digest = advanceDigest(run.digest, header);
+    run.lastSeen = Math.max(run.lastSeen, now);
+    if (header.codec === CODEC_GAP) run.missing += count;
+    else run.lines += count;
+    run.textBytes += header.textBytes;
+    return { outcome: 'stored', nextSeq: run.nextSeq, firstLine, position, count };
+  }
+
+  end(end: EndRun): Promise<EndOutcome> {
+    return this.#change(() => {
+      const run = this.#run(end.task, end.run);
+      if (run?.fence !== end.fence) return { outcome: 'fenced' };
+      const { nextSeq, digest } = run;
+      if (run.endedAt === null) {
+        if (nextSeq < end.nextSeq) return { outcome: 'missing', nextSeq };
+        const { endedAt, exitCode, signal, reason } = end;
+        const counted = run.lines === end.lines && run.textBytes === end.bytes;
+        const verified = counted && nextSeq === end.nextSeq && digest === end.digest;
+        Object.assign(run, { endedAt, exitCode, signal, reason, verified });
+        run.lastSeen = Math.max(run.lastSeen, end.now);
+        this.#setStatus(run, endStatus(end), end.now);
+      }
+      return run.verified ? { outcome: 'verified', nextSeq } : { outcome: 'unverified', nextSeq, digest };
+    });
+  }
+
+  seen(seen: { task: string; run: string; fence: number; nextSeq?: number; now: number }): Promise<void> {
+    return this.#change(() => {
+      const run = this.#run(seen.task, seen.run);
+      if (run?.fence !== seen.fence || run.endedAt !== null) return;
+      run.lastSeen = Math.max(run.lastSeen, seen.now);
+      run.reportedSeq = Math.max(run.reportedSeq, seen.nextSeq ?? 0);
+      if (run.status === 'lost') this.#setStatus(run, 'running', seen.now);
+    });
+  }
+
+  markLost(before: number, now: number): Promise<{ task: string; run: string }[]> {
+    return this.#change(() => {
+      const runs = this.#state.tasks.flatMap((task) => task.runs);
+      const silent = runs.filter((run) => run.status === 'running' && run.lastSeen < before);
+      for (const run of silent) this.#setStatus(run, 'lost', now);
+      return silent.map(({ task, run }) => ({ task, run }));
+    });
+  }
+
+  trim(name: string, throughLine: number): Promise<number> {
+    return this.#change(() => {
+      const task = this.#task(name);
+      if (!task) return 0;
+      const { chunks } = this.#state;
+      for (const chunk of chunks.filter((chunk) => chunk.task === name && lastLine(chunk) <= throughLine)) {
+        task.trimmedLine = lastLine(chunk);
+        chunks.splice(chunks.indexOf(chunk), 1);
+      }
+      return task.trimmedLine;
+    });
+  }
+
+  read({ from, maxBytes, wants }: Read): Promise<Stored[]> {
+    return this.#change(() => {
+      const stored: Stored[] = [];
+      let chunks = this.#state.chunks;
+      if ('task' in from) {
+        const { task } = from;
+        const trimmedLine = this.#task(task)?.trimmedLine ?? 0;
+        const line = Math.max(1, from.line);
+        chunks = chunks.filter((chunk) => chunk.task === task && lastLine(chunk) >= line);
+        const count = trimmedLine - line + 1;
+        if (count > 0) stored.push({ kind: 'gap', task, firstLine: line, count, reason: 'trimmed' });
+      } else {
+        chunks = chunks.filter((chunk) => chunk.position + headerOf(chunk).count > from.position);
+      }
+      let bytes = 0;
+      for (const chunk of chunks.slice(0, 4096)) {
+        const header = headerOf(chunk);
+        const wanted = wantsBody(wants, header);
+        if (wanted) bytes += header.bodyBytes;
+        if (wanted && bytes > maxBytes && bytes > header.bodyBytes) break;
+        stored.push(storedOf(chunk, header, wanted));
+      }
+      return stored;
+    });
+  }
+
+  head(task: string): Promise<TaskHead | undefined> {
+    return this.#change(() => {
+      const known = this.#task(task);
+      return known && headOf(known);
+    });
+  }
+
+  nextPosition(): Promise<number> {
+    return this.#change(() => this.#state.position);
+  }
+
+  wait(task: string, past: { nextLine: number; revision: number }, signal: AbortSignal): Promise<void> {
+    return this.#wait(signal, () => {
+      const known = this.#task(task);
+      return known !== undefined && (known.nextLine > past.nextLine || known.revision > past.revision);
+    });
+  }
+
+  waitAll(nextPosition: number, signal: AbortSignal): Promise<void> {
+    return this.#wait(signal, () => this.#state.position > nextPosition);
+  }
+
+  #wait(signal: AbortSignal, done: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (act: () => void): void => {
+        this.#state.onChange.delete(look);
+        this.#aborts.delete(stop);
+        signal.removeEventListener('abort', onAbort);
+        act();
+      };
+      const look = (): void => {
+        if (done()) settle(resolve);
+      };
+      const stop = (error: Error): void => settle(() => reject(error));
+      const onAbort = (): void => stop(signal.reason as Error);
+      if (signal.aborted) return onAbort();
+      if (this.#closed) return stop(this.#closed);
+      signal.addEventListener('abort', onAbort);
+      this.#aborts.add(stop);
+      this.#state.onChange.add(look);
+      look();
+    });
+  }
+
+  task(task: string): Promise<TaskRecord | undefined> {
+    return this.#change(() => {
+      const known = this.#task(task);
+      return known && this.#record(known);
+    });
+  }
+
+  tasks(query: TaskQuery): Promise<TaskRecord[]> {
+    return this.#change(() => {
+      const { tasks } = this.#state;
+      const end = query.before === undefined ? tasks.length : tasks.findIndex(({ task }) => task === query.before);
+      const older = tasks.slice(0, Math.max(0, end)).reverse();
+      return older
+        .map((task) => this.#record(task))
+        .filter((record) => matches(record, query))
+        .slice(0, query.limit);
+    });
+  }
+
+  runs(task: string): Promise<RunRecord[]> {
+    return this.#change(() => (this.#task(task)?.runs ?? []).map(({ fence: _, ...run }) => structuredClone(run)));
+  }
+
+  size(): Promise<{ bytes: number; chunks: number }> {
+    return this.#change(() => {
+      const { chunks } = this.#state;
+      return { bytes: chunks.reduce((bytes, chunk) => bytes + chunk.bytes.length, 0), chunks: chunks.length };
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= new StoreError('closed', 'the store is closed');
+    for (const stop of this.#aborts) stop(this.#closed);
+    return Promise.resolve();
+  }
+
+  /** A step: nothing else happens within it, and whoever waits hears of it after whoever took it. */
+  // eslint-disable-next-line @typescript-eslint/require-await -- what is thrown becomes a rejection
+  async #change<T>(step: () => T): Promise<T> {
+    if (this.#closed) throw this.#closed;
+    const result = step();
+    setImmediate(() => {
+      for (const look of this.#state.onChange) look();
+    });
+    return result;
+  }
+
+  #task(task: string): ModelTask | undefined {
+    return this.#state.tasks.find((known) => known.task === task);
+  }
+
+  #run(task: string, run: string): ModelRun | undefined {
+    return this.#task(task)?.runs.find((known) => known.run === run);
+  }
+
+  #setStatus(run: ModelRun, status: RunRecord['status'], now: number): void {
+    const task = this.#task(run.task) as ModelTask;
+    run.status = status;
+    task.revision++;
+    task.updatedAt = Math.max(task.updatedAt, now);
+  }
+
+  #record(task: ModelTask): TaskRecord {
+    const headers = this.#state.chunks.filter((chunk) => chunk.task === task.task).map(headerOf);
+    const chunks = headers.filter(({ codec }) => codec !== CODEC_GAP);
+    const gaps = headers.filter(({ codec }) => codec === CODEC_GAP);
+    const newest = task.runs[task.runs.length - 1];
+    const { name, pipelineId, createdAt, updatedAt } = task;
+    return {
+      ...headOf(task),
+      task: task.task,
+      ...(name === undefined ? {} : { name }),
+      ...(pipelineId === undefined ? {} : { pipelineId }),
+      labels: { ...newest.labels },
+      createdAt,
+      updatedAt,
+      exitCode: newest.exitCode,
+      signal: newest.signal,
+      lines: sum(chunks, ({ count }) => count),
+      counts: Array.from({ length: PAIRS }, (_, pair) => sum(chunks, ({ counts }) => counts[pair])),
+      textBytes: sum(chunks, ({ textBytes }) => textBytes),
+      storedBytes: sum(chunks, ({ bodyBytes }) => bodyBytes + CHUNK_HEADER_BYTES),
+      missing: sum(gaps, ({ count }) => count),
+      minTime: chunks.length === 0 ? null : Math.min(...chunks.map(({ minTime }) => minTime)),
+      maxTime: chunks.length === 0 ? null : Math.max(...chunks.map(({ maxTime }) => maxTime)),
+    };
+  }
+}
+
+function newRun(open: OpenRun): ModelRun {
+  const { epoch: _epoch, ackedSeq: _acked, now, ...said } = open;
+  return {
+    ...said,
+    fence: 0,
+    status: 'running',
+    openedAt: now,
+    lastSeen: now,
+    endedAt: null,
+    exitCode: null,
+    signal: null,
+    reason: null,
+    nextSeq: 0,
+    reportedSeq: 0,
+    digest: EMPTY_DIGEST,
+    verified: null,
+    lines: 0,
+    textBytes: 0,
+    missing: 0,
+  };
+}
+
+function headOf({ nextLine, trimmedLine, revision, runs }: ModelTask): TaskHead {
+  const openRuns = runs.filter(({ endedAt }) => endedAt === null).length;
+  return { nextLine, trimmedLine, revision, status: taskStatus(runs), openRuns, runs: runs.length };
+}
+
+function storedOf({ task, run, firstLine, position, bytes }: ModelChunk, header: ChunkHeader, wanted: boolean): Stored {
+  const place = { task, run, firstLine, position, count: header.count };
+  if (header.reason) return { kind: 'gap', ...place, reason: header.reason, time: header.minTime };
+  const chunk = { kind: 'chunk', ...place, header: bytes.subarray(0, CHUNK_HEADER_BYTES) } as const;
+  return wanted ? { ...chunk, body: bytes.subarray(CHUNK_HEADER_BYTES) } : chunk;
+}
+
+function matches(record: TaskRecord, query: TaskQuery): boolean {
+  const text = query.q === undefined ? undefined : foldAscii(query.q);
+  return (
+    (query.status === undefined || record.status === query.status) &&
+    (query.pipelineId === undefined || record.pipelineId === query.pipelineId) &&
+    (query.since === undefined || record.createdAt >= query.since) &&
+    Object.entries(query.labels ?? {}).every(([key, value]) => record.labels[key] === value) &&
+    (text === undefined || [record.task, record.name ?? ''].some((name) => foldAscii(name).includes(text)))
+  );
+}
+
+function foldAscii(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+function headerOf(chunk: ModelChunk): ChunkHeader {
+  return readStoredHeader(chunk.bytes);
+}
+
+function lastLine(chunk: ModelChunk): number {
+  return chunk.firstLine + headerOf(chunk).count - 1;
+}
+
+function sum<T>(items: T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}

@@ -1,0 +1,77 @@
+import { CHUNK_HEADER_BYTES, CODEC_GAP, readStoredHeader } from '../../shared/chunk.ts';
+import type { Stored } from './store.ts';
+
+/** What one read returns, on its way between threads: numbers in one array, headers and bodies in one buffer. */
+export interface Page {
+  /** ROW_FIELDS numbers a row: first line, position, count, offset of the header, bytes of the body or -1, and the
+   * indices of task and run in `names`. */
+  rows: Float64Array;
+  names: string[];
+  bytes: ArrayBuffer;
+  /** What was trimmed at the place that was asked for. */
+  trimmed?: { task: string; firstLine: number; count: number };
+}
+
+export interface PageRow {
+  task: string;
+  run: string;
+  firstLine: number;
+  position: number;
+  count: number;
+  header: Buffer;
+  body?: Buffer;
+}
+
+const ROW_FIELDS = 7;
+
+export function packPage(rows: readonly PageRow[], trimmed?: Page['trimmed']): Page {
+  const bytes = new ArrayBuffer(rows.reduce((sum, row) => sum + CHUNK_HEADER_BYTES + (row.body?.length ?? 0), 0));
+  const into = new Uint8Array(bytes);
+  const numbers = new Float64Array(rows.length * ROW_FIELDS);
+  const names = new Map<string, number>();
+  let offset = 0;
+  rows.forEach((row, index) => {
+    into.set(row.header, offset);
+    if (row.body) into.set(row.body, offset + CHUNK_HEADER_BYTES);
+    numbers.set(
+      [
+        row.firstLine,
+        row.position,
+        row.count,
+        offset,
+        row.body?.length ?? -1,
+        nameIndex(names, row.task),
+        nameIndex(names, row.run),
+      ],
+      index * ROW_FIELDS,
+    );
+    offset += CHUNK_HEADER_BYTES + (row.body?.length ?? 0);
+  });
+  return { rows: numbers, names: [...names.keys()], bytes, trimmed };
+}
+
+function nameIndex(names: Map<string, number>, name: string): number {
+  let index = names.get(name);
+  if (index === undefined) names.set(name, (index = names.size));
+  return index;
+}
+
+/** The chunks and gaps of a page. Their headers and bodies share its one buffer. */
+export function unpackPage(page: Page): Stored[] {
+  const stored: Stored[] = page.trimmed ? [{ kind: 'gap', ...page.trimmed, reason: 'trimmed' }] : [];
+  for (let at = 0; at < page.rows.length; at += ROW_FIELDS) {
+    const [firstLine, position, count, offset, bodyBytes, task, run] = page.rows.subarray(at, at + ROW_FIELDS);
+    const place = { task: page.names[task], run: page.names[run], firstLine, position, count };
+    const header = Buffer.from(page.bytes, offset, CHUNK_HEADER_BYTES);
+    if (header[3] === CODEC_GAP) {
+      const { reason = 'corrupt', minTime } = readStoredHeader(header);
+      stored.push({ kind: 'gap', ...place, reason, time: minTime });
+    } else if (bodyBytes < 0) {
+      stored.push({ kind: 'chunk', ...place, header });
+    } else {
+      const body = Buffer.from(page.bytes, offset + CHUNK_HEADER_BYTES, bodyBytes);
+      stored.push({ kind: 'chunk', ...place, header, body });
+    }
+  }
+  return stored;
+}

@@ -1,0 +1,88 @@
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import { failureOf } from './sqlite-errors.ts';
+import type { Failure } from './sqlite-group.ts';
+import type { Page } from './sqlite-page.ts';
+import { Reads } from './sqlite-reads.ts';
+import { openForReading } from './sqlite-schema.ts';
+import type { Read, RunRecord, TaskHead, TaskQuery, TaskRecord } from './store.ts';
+
+/** The worker thread that reads, so that neither a slow disk nor a commit is felt on the event loop. */
+export type ReaderRequest = { id: number; type: Query['type'] } & Query;
+
+export type Query =
+  | { type: 'read'; read: Read }
+  | { type: 'heads'; tasks: string[] }
+  | { type: 'task'; task: string }
+  | { type: 'tasks'; query: TaskQuery }
+  | { type: 'runs'; task: string }
+  | { type: 'size' }
+  | { type: 'close' };
+
+/** What each query is answered with. */
+export interface QueryResult {
+  read: Page;
+  heads: { heads: (TaskHead | undefined)[]; nextPosition: number };
+  task: TaskRecord | undefined;
+  tasks: TaskRecord[];
+  runs: RunRecord[];
+  size: { chunks: number };
+  close: undefined;
+}
+
+export type ReaderAnswer =
+  | { type: 'result'; id: number; result: QueryResult[keyof QueryResult]; epoch: string; generation: number }
+  | { type: 'error'; id: number; failure: Failure };
+
+class Reader {
+  readonly #port: MessagePort;
+  readonly #db;
+  readonly #reads: Reads;
+
+  constructor(port: MessagePort, path: string) {
+    this.#port = port;
+    this.#db = openForReading(path);
+    this.#reads = new Reads(this.#db);
+    port.on('message', (request: ReaderRequest) => this.#receive(request));
+  }
+
+  #receive(request: ReaderRequest): void {
+    if (request.type === 'close') {
+      this.#db.close();
+      this.#port.close();
+      return;
+    }
+    const { id } = request;
+    try {
+      const result = this.#answer(request);
+      const { epoch, generation } = this.#reads.store();
+      const answer: ReaderAnswer = { type: 'result', id, result, epoch, generation };
+      this.#port.postMessage(answer, result && 'bytes' in result ? [result.bytes] : []);
+    } catch (error) {
+      const failure = failureOf(error);
+      // A place that can't be read is no reason to end: everything else still can be, and written.
+      const answer: ReaderAnswer = { type: 'error', id, failure: { ...failure, reason: 'other' } };
+      this.#port.postMessage(answer);
+    }
+  }
+
+  #answer(
+    query: Exclude<ReaderRequest, { type: 'close' }>,
+  ): Exclude<QueryResult[keyof QueryResult], undefined> | undefined {
+    switch (query.type) {
+      case 'read':
+        return this.#reads.read(query.read);
+      case 'heads':
+        return { heads: this.#reads.heads(query.tasks), nextPosition: this.#reads.store().nextPosition };
+      case 'task':
+        return this.#reads.task(query.task);
+      case 'tasks':
+        return this.#reads.tasks(query.query);
+      case 'runs':
+        return this.#reads.runs(query.task);
+      case 'size':
+        return { chunks: this.#reads.store().chunks };
+    }
+  }
+}
+
+if (parentPort) new Reader(parentPort, workerData as string);

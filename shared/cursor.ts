@@ -1,0 +1,35 @@
+/**
+ * A place in the relay's log as text: the store's epoch and a line number, base64url of `epoch.line`. Whoever holds one
+ * outside the relay treats it as opaque. Line 0 is the place before everything.
+ */
+export interface Cursor {
+  epoch: string;
+  line: number;
+}
+
+/** A function that writes cursors of one epoch; what the epoch contributes is encoded once. */
+export function cursorWriter(epoch: string): (line: number) => string {
+  // A multiple of three bytes encodes on its own, so that a line's number can be encoded alone behind it.
+  const whole = Buffer.from(`${epoch}.`);
+  const aligned = whole.length - (whole.length % 3);
+  const prefix = whole.toString('base64url', 0, aligned);
+  const rest = whole.toString('latin1', aligned);
+  return (line) => prefix + Buffer.from(rest + line, 'latin1').toString('base64url');
+}
+
+export function encodeCursor(cursor: Cursor): string {
+  return cursorWriter(cursor.epoch)(cursor.line);
+}
+
+/** The cursor that `text` is, or undefined if it is none. Whether its epoch is the right one is for the caller. */
+export function decodeCursor(text: string): Cursor | undefined {
+  if (text.length > MAX_CURSOR_CHARACTERS || !/^[\w-]+$/.test(text)) return undefined;
+  const decoded = Buffer.from(text, 'base64url').toString();
+  const [, epoch, digits] = /^(.+)\.(\d{1,16})$/.exec(decoded) ?? [];
+  if (epoch === undefined) return undefined;
+  const line = Number(digits);
+  return Number.isSafeInteger(line) ? { epoch, line } : undefined;
+}
+
+/** Far above any that we write. */
+const MAX_CURSOR_CHARACTERS = 256;

@@ -1,0 +1,42 @@
+import { formatDuration } from '../duration.ts';
+import { agentOptions, type AgentConfig } from './agent-options.ts';
+import { resolve, type Given, type Origin, type Settings } from './resolve.ts';
+import { apiUrlOf, websocketUrlOf } from './urls.ts';
+import { UsageError } from './usage-error.ts';
+
+/** The agent's configuration, with what follows from other options. Throws a UsageError. */
+export function resolveAgent(given: Given): Settings<AgentConfig> {
+  const { config, origins } = resolve(agentOptions, given);
+  const isDefault = (property: keyof AgentConfig) => origins[property][0].from === 'default';
+  const derive = (property: keyof AgentConfig, from: keyof AgentConfig): void => {
+    origins[property] = [{ from: 'derived', name: nameOf(origins[from]) }];
+  };
+
+  if (isDefault('websocketUrl') && !isDefault('apiUrl')) {
+    config.websocketUrl = websocketUrlOf(config.apiUrl);
+    derive('websocketUrl', 'apiUrl');
+  } else if (isDefault('apiUrl') && !isDefault('websocketUrl')) {
+    config.apiUrl = apiUrlOf(config.websocketUrl);
+    derive('apiUrl', 'websocketUrl');
+  }
+  if (isDefault('authType') && config.apiKey !== undefined && config.authToken === undefined) {
+    config.authType = 'api-key';
+    derive('authType', 'apiKey');
+  }
+  if (config.reconnectMaxMs < config.reconnectMinMs) {
+    if (!isDefault('reconnectMaxMs')) throw intervalsCrossed(config, origins);
+    config.reconnectMaxMs = config.reconnectMinMs;
+    derive('reconnectMaxMs', 'reconnectMinMs');
+  }
+  return { config, origins };
+}
+
+function intervalsCrossed(config: AgentConfig, origins: Record<string, Origin[]>): UsageError {
+  const longest = `${nameOf(origins.reconnectMaxMs)}: ${formatDuration(config.reconnectMaxMs)}`;
+  const first = `${formatDuration(config.reconnectMinMs)} (${nameOf(origins.reconnectMinMs) || 'the default'})`;
+  return new UsageError(`${longest} is below the first wait before connecting again, ${first}`);
+}
+
+function nameOf(origins: Origin[]): string {
+  return origins.map(({ name }) => name).join(', ');
+}

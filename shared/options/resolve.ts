@@ -1,0 +1,125 @@
+import { UsageError } from './usage-error.ts';
+import { ValueError, type Alias, type Raw, type Resolved, type Row, type Surroundings, type Table } from './option.ts';
+
+/** What was given, by origin. */
+export interface Given {
+  /** By property name. */
+  flags: Record<string, Raw | undefined>;
+  env: Record<string, string | undefined>;
+  file?: FileValues;
+  surroundings: Surroundings;
+}
+
+/** The values of a configuration file by their keys, `section.key`. */
+export type FileValues = ReadonlyMap<string, FileValue>;
+
+export interface FileValue {
+  raw: Raw;
+  /** Where it stands: `keruta.config.yaml, line 12`. */
+  place: string;
+}
+
+/** Where a value came from, as `config` shows it and errors name it. */
+export interface Origin {
+  from: 'flag' | 'environment' | 'file' | 'default' | 'derived';
+  /** `--grace`, `KERUTA_GRACE`, `agent.grace (keruta.config.yaml, line 12)`; empty for a default. */
+  name: string;
+}
+
+export interface Settings<Config> {
+  config: Config;
+  /** By property name. More than one if values of several origins were joined. */
+  origins: Record<string, Origin[]>;
+}
+
+/**
+ * The configuration: flag before environment before file before default. Throws a UsageError for a value that can't be
+ * read, which names the option, where its value came from, the value unless it is secret, and an example.
+ */
+export function resolve<T extends Table>(table: T, given: Given): Settings<Resolved<T>> {
+  const config: Record<string, unknown> = {};
+  const origins: Record<string, Origin[]> = {};
+  for (const [property, row] of Object.entries(table)) {
+    const { value, from } = resolveRow(property, row, given);
+    if (value !== undefined) config[property] = value;
+    origins[property] = from;
+  }
+  return { config: config as Resolved<T>, origins };
+}
+
+interface Found {
+  raw: Raw;
+  origin: Origin;
+}
+
+function resolveRow(property: string, row: Row, given: Given): { value: unknown; from: Origin[] } {
+  const found = findRow(property, row, given);
+  const { merge } = row.kind;
+  if (found.length > 0) {
+    const used = merge ? found : found.slice(0, 1);
+    const values = used.map((one) => read(row, one));
+    const from = used.map(({ origin }) => origin);
+    return { value: merge ? joined(row, used, () => merge(values)) : values[0], from };
+  }
+  const value: unknown = typeof row.default === 'function' ? callDefault(row.default, given) : row.default;
+  return { value, from: [{ from: 'default', name: '' }] };
+}
+
+function callDefault(makeDefault: unknown, { surroundings }: Given): unknown {
+  return (makeDefault as (surroundings: Surroundings) => unknown)(surroundings);
+}
+
+/** All that was given for a row, the most important first. */
+function findRow(property: string, row: Row, { flags, env, file }: Given): Found[] {
+  const found: Found[] = [];
+  const add = (raw: Raw | undefined, from: Origin['from'], name: string): void => {
+    if (raw !== undefined) found.push({ raw, origin: { from, name } });
+  };
+  add(flags[property], 'flag', row.flag ?? property);
+  for (const entry of row.env) {
+    const { name, as } = aliasOf(entry);
+    // Templates of jobs and pods set variables that have no value to nothing.
+    const text = env[name] === '' ? undefined : env[name];
+    add(text === undefined ? undefined : as(text), 'environment', name);
+  }
+  for (const { name, as } of keysOf(row)) {
+    const value = file?.get(name);
+    if (value === undefined) continue;
+    const raw = typeof value.raw === 'string' ? as(value.raw) : value.raw;
+    add(raw, 'file', `${name} (${value.place})`);
+  }
+  return found;
+}
+
+/** A row's places in the file, the plain one first. */
+export function keysOf(row: Row): Alias[] {
+  return [...(row.key === undefined ? [] : [aliasOf(row.key)]), ...(row.otherKeys ?? [])];
+}
+
+function aliasOf(entry: string | Alias): Alias {
+  return typeof entry === 'string' ? { name: entry, as: (text) => text } : entry;
+}
+
+function read(row: Row, found: Found): unknown {
+  return joined(row, [found], () => row.kind.read(found.raw) as unknown);
+}
+
+/** Runs `act`; a ValueError becomes a UsageError about these values. */
+function joined(row: Row, found: Found[], act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    const where = found.map(({ origin }) => origin.name).join(', ');
+    const raw = found[0].raw;
+    const value = row.secret === true || found.length > 1 ? 'its value' : shown(raw);
+    throw new UsageError(`${where}: ${value} ${error.message}; for example: ${row.kind.example}`);
+  }
+}
+
+const MAX_SHOWN_CHARACTERS = 80;
+
+function shown(raw: Raw): string {
+  const json = JSON.stringify(raw);
+  return json.length > MAX_SHOWN_CHARACTERS ? `${json.slice(0, MAX_SHOWN_CHARACTERS)}…` : json;
+}
