@@ -1,5 +1,5 @@
-import type { Readable } from 'node:stream';
 import { kindOf, type Level, type Source } from '../shared/line.ts';
+import type { BlockReader } from './blocks.ts';
 import { LineSplitter } from './lines.ts';
 import type { Outbox } from './outbox.ts';
 import { Redactor } from './redact/redactor.ts';
@@ -61,7 +61,7 @@ export class Capture {
   }
 
   /** Takes over a pipe of the script. Resolves when it has ended, or `signal` aborts and the rest is not read. */
-  attach(source: Source, pipe: Readable, tee: Tee | undefined, signal: AbortSignal): Promise<void> {
+  attach(source: Source, pipe: BlockReader, tee: Tee | undefined, signal: AbortSignal): Promise<void> {
     const splitter = new LineSplitter(
       { builder: this.#sealer.builder, seal: () => this.#sealer.seal() },
       source,
@@ -127,7 +127,7 @@ class SourceCapture {
   readonly #onLines: () => void;
   blocks = 0;
   paused = false;
-  #pipe: Readable | undefined;
+  #pipe: BlockReader | undefined;
   #promptTimer: NodeJS.Timeout | undefined;
   /** When the redactor began to hold what it holds now. */
   #redactorSince = 0;
@@ -139,17 +139,14 @@ class SourceCapture {
     this.#onLines = onLines;
   }
 
-  async read(pipe: Readable, signal: AbortSignal, update: () => void): Promise<void> {
+  async read(pipe: BlockReader, signal: AbortSignal, update: () => void): Promise<void> {
     this.#pipe = pipe;
-    pipe.on('data', (block: Buffer) => this.#take(block));
+    const stop = () => pipe.destroy();
+    signal.addEventListener('abort', stop, { once: true });
+    const ended = pipe.read((block, release) => this.#take(block, release));
     update();
-    await new Promise<void>((resolve) => {
-      pipe.once('close', resolve);
-      // A pipe that fails to be read has nothing more to say; what came before stands.
-      pipe.once('error', () => resolve());
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    pipe.destroy();
+    await ended;
+    signal.removeEventListener('abort', stop);
     this.#pipe = undefined;
     this.#end();
   }
@@ -163,21 +160,27 @@ class SourceCapture {
     else this.#pipe.resume();
   }
 
-  #take(block: Buffer): void {
+  #take(block: Buffer, release: () => void): void {
     this.blocks++;
     const time = Date.now();
     const held = this.#redactor.holding;
     const clean = this.#redactor.push(block);
     if (!held || clean.length > 0) this.#redactorSince = time;
-    this.#pass(clean, time);
+    if (clean.buffer === block.buffer) {
+      this.#pass(clean, time, release);
+    } else {
+      release();
+      this.#pass(clean, time);
+    }
     this.#armPrompt(PROMPT_AFTER_MS);
     this.#onLines();
   }
 
-  #pass(clean: Buffer, time: number): void {
-    if (clean.length === 0) return;
-    this.#tee?.write(clean);
-    this.#splitter.push(clean, time);
+  /** `release` is called when nobody looks at the bytes any more. */
+  #pass(clean: Buffer, time: number, release: () => void = () => undefined): void {
+    if (clean.length > 0) this.#splitter.push(clean, time);
+    if (clean.length > 0 && this.#tee) this.#tee.write(clean, release);
+    else release();
   }
 
   #armPrompt(delay: number): void {

@@ -1,13 +1,13 @@
 import { constants } from 'node:os';
-import type { Readable } from 'node:stream';
+import { StreamReader, type BlockReader } from './blocks.ts';
 import { closeWriters, makePipes } from './pipes.ts';
 import { ScriptError, type Program } from './script.ts';
 
 /** The running script, leader of its own process group. */
 export interface Child {
   readonly pid: number;
-  readonly stdout: Readable;
-  readonly stderr: Readable;
+  readonly stdout: BlockReader;
+  readonly stderr: BlockReader;
   /** How it ended. Its pipes may still hold output, and a process that it left behind may hold them open. */
   readonly exited: Promise<Exit>;
   /** To the whole group. A group that is gone is no error. */
@@ -44,8 +44,8 @@ export async function startChild(program: Program, workDir: string | undefined):
       child.once('spawn', resolve);
       child.once('error', (error) => reject(notRun(program, error)));
     });
-    const stdout = pipes?.stdout.reader ?? child.stdout;
-    const stderr = pipes?.stderr.reader ?? child.stderr;
+    const stdout = pipes?.stdout.reader ?? (child.stdout && new StreamReader(child.stdout));
+    const stderr = pipes?.stderr.reader ?? (child.stderr && new StreamReader(child.stderr));
     const { pid } = child;
     if (pid === undefined || !stdout || !stderr) throw new Error('a spawned process without pid or pipes');
     return { pid, stdout, stderr, exited, signal: (signal) => signalGroup(pid, signal) };

@@ -41,16 +41,11 @@ export class Call {
 /** Flags of a command that configures itself; `wanted` are all if absent. */
 export function addAgentFlags(command: Command, wanted?: readonly (keyof AgentConfig)[]): Command {
   addFlags(command, agentOptions, wanted && [...wanted, 'verbose']);
-  return command.option('--config <FILE>', 'the configuration file (default: keruta.config.yaml if there is one, KERUTA_CONFIG)');
+  return command.option(
+    '--config <FILE>',
+    'the configuration file (default: keruta.config.yaml if there is one, KERUTA_CONFIG)',
+  );
 }
 
 /** Where the relay is. */
 export const RELAY_FLAGS = ['websocketUrl', 'apiUrl'] as const;
-
-/** `logs t1 | head` ends when `head` has seen enough, and that is no failure. */
-export function endWithReader(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
-  });
-}

@@ -27,12 +27,6 @@ export interface LogsFlags {
   exitCode?: boolean;
 }
 
-/** How `keruta-agent cat` prints. */
-export interface CatFlags {
-  json?: boolean;
-  timestamps?: boolean;
-}
-
 /** The flags of `logs` as commander gives them: text, and text by repetition. */
 export type RawLogsFlags = Omit<LogsFlags, 'tail' | 'level' | 'source'> & {
   tail?: string;

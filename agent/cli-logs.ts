@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { UsageError } from '../shared/options/usage-error.ts';
 import { taskIdProblem } from '../shared/task-id.ts';
-import { addAgentFlags, endWithReader, RELAY_FLAGS, type Call } from './cli-call.ts';
+import { addAgentFlags, RELAY_FLAGS, type Call } from './cli-call.ts';
 import { readLogsFlags, type RawLogsFlags } from './cli-flags.ts';
 
 const HELP = `
@@ -36,7 +36,6 @@ export function addLogs(root: Command, call: Call): void {
     if (problem !== undefined) throw new UsageError(`the task id ${problem}; for example: build-42`);
     const flags = readLogsFlags(options);
     const { config } = await call.load(command);
-    endWithReader();
     const { logs } = await import('./logs.ts');
     call.exitCode = await logs(config, task, flags);
   });

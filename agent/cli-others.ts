@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { agentOptions } from '../shared/options/agent-options.ts';
-import { addAgentFlags, endWithReader, RELAY_FLAGS, type Call } from './cli-call.ts';
-import type { CatFlags } from './cli-flags.ts';
+import type { CatFlags } from './cat-printer.ts';
+import { addAgentFlags, RELAY_FLAGS, type Call } from './cli-call.ts';
 
 /** `flush`: sends what earlier runs left in the spool. */
 export function addFlush(root: Command, call: Call): void {
@@ -26,7 +26,6 @@ export function addCat(root: Command, call: Call): void {
     .option('-t, --timestamps', "each line's time before it")
     .option('--json', 'one JSON object a line')
     .action(async (paths: string[], flags: CatFlags) => {
-      endWithReader();
       const { cat } = await import('./cat.ts');
       call.exitCode = await cat(paths, flags);
     });
@@ -41,7 +40,6 @@ export function addConfig(root: Command, call: Call): void {
     .option('--json', 'as JSON');
   addAgentFlags(command).action(async () => {
     const settings = await call.load(command);
-    endWithReader();
     const { showConfig } = await import('../shared/options/show-config.ts');
     showConfig(agentOptions, settings, command.opts<{ json?: boolean }>());
   });

@@ -1,14 +1,13 @@
 import { spawn } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { DescriptorReader, type BlockReader } from './blocks.ts';
 
-/** A pipe's two ends: a descriptor for the script, and a stream for us. */
+/** A pipe's two ends: a descriptor for the script, and a reader for us. */
 export interface Pipe {
   writeFd: number;
-  reader: Readable;
+  reader: BlockReader;
 }
 
 /**
@@ -35,7 +34,7 @@ function openPipe(path: string): Pipe {
   // The reader first and without waiting: a writer would wait for a reader.
   const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const writeFd = openSync(path, constants.O_WRONLY);
-  return { writeFd, reader: new Socket({ fd: readFd, readable: true, writable: false }) };
+  return { writeFd, reader: new DescriptorReader(readFd) };
 }
 
 /** The script has its own copies: ours would keep the pipes from ending. */

@@ -64,7 +64,7 @@ export class SpoolFile {
     if (!existsSync(path)) throw new Error(`${path}: there is no such file`);
     let db: Database.Database | undefined;
     try {
-      db = new Database(path, { readonly: options.readonly, fileMustExist: true });
+      db = new Database(path, { readonly: options.readonly === true, fileMustExist: true });
       if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID)
         throw new Error('is no spool of keruta-agent');
       const version = db.pragma('user_version', { simple: true }) as number;

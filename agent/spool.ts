@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { MAX_CHUNK_BYTES } from '../shared/chunk.ts';
+import { workerUrl } from '../shared/worker.ts';
 import type { SpoolBatch, SpoolCalls, SpoolState } from './spool-contract.ts';
 import type { SpoolAnswer, SpoolRequest } from './spool-worker.ts';
 
@@ -100,7 +101,7 @@ export class Spool {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./spool-worker.ts', import.meta.url), {
+    const worker = new Worker(workerUrl('spool-worker', import.meta.url), {
       // The parent's loaders and flags are none of its business, and cost it start-up time.
       execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: 2 },

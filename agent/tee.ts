@@ -17,7 +17,7 @@ export class Tee {
   onDrain: () => void = () => undefined;
   readonly #fd: number;
   readonly #onError: (error: NodeJS.ErrnoException) => void;
-  #queue: Buffer[] = [];
+  #queue: Entry[] = [];
   #queuedBytes = 0;
   #writing = false;
   #ended = false;
@@ -33,10 +33,13 @@ export class Tee {
     return this.#queuedBytes >= HIGH_WATER_BYTES;
   }
 
-  /** Keeps `bytes`, which must not change any more. */
-  write(bytes: Buffer): void {
-    if (this.#ended || bytes.length === 0) return;
-    this.#queue.push(bytes);
+  /** Keeps `bytes`, which must not change until `release` is called. */
+  write(bytes: Buffer, release: () => void = () => undefined): void {
+    if (this.#ended || bytes.length === 0) {
+      release();
+      return;
+    }
+    this.#queue.push({ bytes, release });
     this.#queuedBytes += bytes.length;
     if (!this.#writing) this.#next();
   }
@@ -53,7 +56,7 @@ export class Tee {
       return;
     }
     this.#writing = true;
-    const batch = this.#queue.slice(0, MAX_VECTOR);
+    const batch = this.#queue.slice(0, MAX_VECTOR).map(({ bytes }) => bytes);
     const done = (error: NodeJS.ErrnoException | null, written: number) => this.#done(error, written);
     if (batch.length === 1) write(this.#fd, batch[0], done);
     else writev(this.#fd, batch, done);
@@ -74,15 +77,20 @@ export class Tee {
   #consume(written: number): void {
     this.#queuedBytes -= written;
     let whole = 0;
-    while (written > 0 && written >= this.#queue[whole].length) written -= this.#queue[whole++].length;
-    this.#queue.splice(0, whole);
-    if (written > 0) this.#queue[0] = this.#queue[0].subarray(written);
+    while (written > 0 && written >= this.#queue[whole].bytes.length) written -= this.#queue[whole++].bytes.length;
+    for (const { release } of this.#queue.splice(0, whole)) release();
+    if (written > 0) this.#queue[0].bytes = this.#queue[0].bytes.subarray(written);
   }
 
   #stop(error: NodeJS.ErrnoException): void {
     this.#ended = true;
-    this.#queue = [];
     this.#queuedBytes = 0;
+    for (const { release } of this.#queue.splice(0)) release();
     if (error.code !== 'EPIPE') this.#onError(error);
   }
+}
+
+interface Entry {
+  bytes: Buffer;
+  release: () => void;
 }

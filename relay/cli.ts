@@ -38,7 +38,9 @@ await runProgram({
 
 function program(): Command {
   const root = speakPlainly(new Command(NAME), NAME)
-    .description("Keeps the logs that agents send, and lets anyone read them. 'serve' is what it does if not told otherwise.")
+    .description(
+      "Keeps the logs that agents send, and lets anyone read them. 'serve' is what it does if not told otherwise.",
+    )
     .usage('[serve] [options]')
     .version(packageJson.version)
     .enablePositionalOptions()
@@ -64,7 +66,10 @@ function program(): Command {
 
 function withConfig(command: Command): Command {
   addFlags(command, relayOptions);
-  return command.option('--config <FILE>', 'the configuration file (default: keruta.config.yaml if there is one, KERUTA_CONFIG)');
+  return command.option(
+    '--config <FILE>',
+    'the configuration file (default: keruta.config.yaml if there is one, KERUTA_CONFIG)',
+  );
 }
 
 async function load(command: Command): Promise<Settings<RelayConfig>> {
@@ -100,6 +105,7 @@ async function serve(config: RelayConfig): Promise<number> {
   });
   process.stdout.write(`${NAME} listens on ${relay.url}\n`);
   await stopped;
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- a signal has set it meanwhile
   return asked ? 0 : FAILED_BY_ITSELF;
 }
 
@@ -109,5 +115,7 @@ function isLoopback(host: string): boolean {
 
 function unknownCommand(word: string): UsageError {
   const near = nearest(word, ['serve', 'config']);
-  return new UsageError(`unknown command ${JSON.stringify(word)}${near === undefined ? '' : ` (did you mean ${near}?)`}`);
+  return new UsageError(
+    `unknown command ${JSON.stringify(word)}${near === undefined ? '' : ` (did you mean ${near}?)`}`,
+  );
 }

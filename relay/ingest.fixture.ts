@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { clipChunk, encodeLines } from '../shared/columns.ts';
-import { CODEC_GAP, readHeader } from '../shared/chunk.ts';
+import { readHeader } from '../shared/chunk.ts';
 import { advanceDigest, EMPTY_DIGEST } from '../shared/digest.ts';
 import { kindOf } from '../shared/line.ts';
 import { newUlid } from '../shared/ulid.ts';
@@ -200,8 +200,4 @@ export function chunkOf(run: string, firstSeq: number, lines: number): Buffer {
 /** The digest of chunks and gaps in order. */
 export function digestOf(chunks: readonly Buffer[]): string {
   return chunks.reduce((digest, chunk) => advanceDigest(digest, readHeader(chunk)), EMPTY_DIGEST);
-}
-
-export function isGap(chunk: Buffer): boolean {
-  return readHeader(chunk).codec === CODEC_GAP;
 }

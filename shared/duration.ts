@@ -5,7 +5,8 @@ type Unit = keyof typeof UNITS;
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d)?$/.exec(text.trim());
   if (!match) return undefined;
-  const ms = Math.round(Number(match[1]) * UNITS[(match[2] ?? 's') as Unit]);
+  const [, number, unit] = match as (string | undefined)[];
+  const ms = Math.round(Number(number) * UNITS[(unit ?? 's') as Unit]);
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
 

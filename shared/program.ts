@@ -43,12 +43,17 @@ async function programExitCode({ name, run, failureCode, verbose }: Program): Pr
 
 /** Errors of commander in our form, on one line: `keruta-agent: unknown option '--taks-id' (Did you mean --task-id?)`. */
 export function speakPlainly(command: Command, name: string): Command {
-  const width = () => Math.min(process.stdout.columns ?? HELP_WIDTH, HELP_WIDTH);
+  const width = () => (process.stdout.isTTY ? Math.min(process.stdout.columns, HELP_WIDTH) : HELP_WIDTH);
   return command.exitOverride().configureOutput({
     getOutHelpWidth: width,
     getErrHelpWidth: width,
     outputError: (text, write) => {
-      write(`${name}: ${text.trimEnd().replace(/^error: /, '').replaceAll('\n', ' ')}\n`);
+      write(
+        `${name}: ${text
+          .trimEnd()
+          .replace(/^error: /, '')
+          .replaceAll('\n', ' ')}\n`,
+      );
     },
   });
 }

@@ -6,7 +6,6 @@ export function taskIdProblem(taskId: string): string | undefined {
   if (taskId === '') return 'is empty';
   const bytes = Buffer.byteLength(taskId);
   if (bytes > MAX_TASK_ID_BYTES) return `has ${bytes} bytes; ${MAX_TASK_ID_BYTES} are allowed`;
-  // eslint-disable-next-line no-control-regex -- control characters are what it looks for
   if (/[\u0000-\u001f\u007f-\u009f]/.test(taskId)) return 'has control characters';
   if (!taskId.isWellFormed()) return 'is not well-formed Unicode';
   // URLs would take them for path steps, encoded or not.

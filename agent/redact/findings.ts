@@ -1,7 +1,7 @@
 /** Bytes of a possible secret that may be let go so that a prompt shows. */
 export const LET_GO_BYTES = 3;
 
-/** A secret, whole or so far as it is known: text[start .. end). */
+/** A secret, whole or so far as it is known, or several that overlap: text[start .. end). */
 interface Span {
   start: number;
   end: number;
@@ -11,6 +11,7 @@ interface Span {
 
 /** What was found in a text: its secrets, and from where on more bytes must come before anything can be said. */
 export class Findings {
+  /** In no order; some may overlap. */
   readonly spans: Span[] = [];
   /** No byte will follow the text: nothing is undecided. */
   readonly ended: boolean;
@@ -27,7 +28,15 @@ export class Findings {
   }
 
   secret(start: number, end: number, tail = 0): void {
-    this.spans.push({ start, end, tail });
+    const last = this.spans.at(-1);
+    if (last && start < last.end && last.start < end) {
+      // Joined at once, so that a line of nothing but overlapping secrets does not make a span for every byte.
+      last.start = Math.min(last.start, start);
+      last.end = Math.max(last.end, end);
+      last.tail |= tail;
+    } else {
+      this.spans.push({ start, end, tail });
+    }
   }
 
   /** More bytes decide what stands at `keepFrom`; if it is a secret, it begins at `emitTo`. */

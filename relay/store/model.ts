@@ -1,7 +1,7 @@
 import { CHUNK_HEADER_BYTES, CODEC_GAP, readHeader, readStoredHeader, type ChunkHeader } from '../../shared/chunk.ts';
-import { clipChunk } from '../../shared/columns.ts';
 import { advanceDigest, EMPTY_DIGEST } from '../../shared/digest.ts';
 import { PAIRS } from '../../shared/line.ts';
+import { clipOverlap } from './clip.ts';
 import { endStatus, taskStatus } from './status.ts';
 import {
   StoreError,
@@ -110,7 +110,7 @@ export class ModelStore implements Store {
       if (given.firstSeq > nextSeq) return { outcome: 'expected', nextSeq };
       if (given.firstSeq + given.count <= nextSeq) return { outcome: 'duplicate', nextSeq };
       if (given.firstSeq === nextSeq) return this.#keep(run, Buffer.from(append.bytes), append.now);
-      const clipped = clipChunk(append.bytes, nextSeq);
+      const clipped = clipOverlap(given, append.bytes, nextSeq);
       return { ...this.#keep(run, clipped, append.now), clipped };
     });
   }
@@ -205,7 +205,7 @@ export class ModelStore implements Store {
         const header = headerOf(chunk);
         const wanted = wantsBody(wants, header);
         if (wanted) bytes += header.bodyBytes;
-        if (wanted && bytes > maxBytes && bytes > header.bodyBytes) break;
+        if (wanted && bytes > maxBytes && chunk !== chunks[0]) break;
         stored.push(storedOf(chunk, header, wanted));
       }
       return stored;
@@ -247,8 +247,10 @@ export class ModelStore implements Store {
       };
       const stop = (error: Error): void => settle(() => reject(error));
       const onAbort = (): void => stop(signal.reason as Error);
-      if (signal.aborted) return onAbort();
-      if (this.#closed) return stop(this.#closed);
+      if (signal.aborted || this.#closed) {
+        stop(this.#closed ?? (signal.reason as Error));
+        return;
+      }
       signal.addEventListener('abort', onAbort);
       this.#aborts.add(stop);
       this.#state.onChange.add(look);

@@ -19,7 +19,7 @@ const MAX_GROUP_BYTES = 16 * 1024 * 1024;
 const MAX_GROUP_CALLS = 4096;
 const MIN_BUFFER_BYTES = 64 * 1024;
 /** How long a sign of life, which need not be durable, waits for something that must be. */
-const SEEN_DELAY_MS = 250;
+const SEEN_DELAY_MS = 100;
 
 /**
  * Group commit: calls collect while one commit is under way and leave together as the next one. What is collected is

@@ -1,15 +1,8 @@
 import type Database from 'better-sqlite3';
 import { randomUUID } from 'node:crypto';
-import {
-  CHUNK_HEADER_BYTES,
-  ChunkError,
-  CODEC_GAP,
-  encodeGap,
-  readStoredHeader,
-  type ChunkHeader,
-} from '../../shared/chunk.ts';
-import { clipChunk } from '../../shared/columns.ts';
+import { CHUNK_HEADER_BYTES, CODEC_GAP, readStoredHeader, type ChunkHeader } from '../../shared/chunk.ts';
 import { advanceDigest } from '../../shared/digest.ts';
+import { clipOverlap } from './clip.ts';
 import type { Call, OtherOutcome } from './sqlite-group.ts';
 import { Rows, type RunState, type TaskState } from './sqlite-rows.ts';
 import { endStatus, taskStatus, type RunSpan } from './status.ts';
@@ -145,7 +138,7 @@ export class Ledger {
     if (header.firstSeq > nextSeq) return { outcome: 'expected', nextSeq };
     if (header.firstSeq + header.count <= nextSeq) return { outcome: 'duplicate', nextSeq };
     if (header.firstSeq === nextSeq) return this.#keep(run, header, append.bytes, append.now);
-    const clipped = clip(header, append.bytes, nextSeq);
+    const clipped = clipOverlap(header, append.bytes, nextSeq);
     const outcome = this.#keep(run, readStoredHeader(clipped), clipped, append.now);
     return { ...outcome, clipped };
   }
@@ -337,15 +330,4 @@ function countChunk(task: TaskState, header: ChunkHeader, sign: 1 | -1): void {
   task.textBytes += sign * header.textBytes;
   task.storedBytes += sign * (CHUNK_HEADER_BYTES + header.bodyBytes);
   for (let pair = 0; pair < header.counts.length; pair++) task.counts[pair] += sign * header.counts[pair];
-}
-
-/** A body that can't be read for clipping is a loss like one found by a reader: a gap over the lines. */
-function clip(header: ChunkHeader, bytes: Buffer, fromSeq: number): Buffer {
-  try {
-    return clipChunk(bytes, fromSeq);
-  } catch (error) {
-    if (!(error instanceof ChunkError)) throw error;
-    const count = header.firstSeq + header.count - fromSeq;
-    return encodeGap({ run: header.run, firstSeq: fromSeq, count, reason: 'corrupt', time: header.maxTime });
-  }
 }

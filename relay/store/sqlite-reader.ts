@@ -1,3 +1,4 @@
+import type Database from 'better-sqlite3';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { failureOf } from './sqlite-errors.ts';
 import type { Failure } from './sqlite-group.ts';
@@ -35,26 +36,27 @@ export type ReaderAnswer =
 
 class Reader {
   readonly #port: MessagePort;
-  readonly #db;
-  readonly #reads: Reads;
+  readonly #path: string;
+  #db: Database.Database | undefined;
+  #reads: Reads | undefined;
 
   constructor(port: MessagePort, path: string) {
     this.#port = port;
-    this.#db = openForReading(path);
-    this.#reads = new Reads(this.#db);
+    this.#path = path;
     port.on('message', (request: ReaderRequest) => this.#receive(request));
   }
 
   #receive(request: ReaderRequest): void {
     if (request.type === 'close') {
-      this.#db.close();
+      this.#db?.close();
       this.#port.close();
       return;
     }
     const { id } = request;
     try {
-      const result = this.#answer(request);
-      const { epoch, generation } = this.#reads.store();
+      const reads = this.#opened();
+      const result = answered(reads, request);
+      const { epoch, generation } = reads.store();
       const answer: ReaderAnswer = { type: 'result', id, result, epoch, generation };
       this.#port.postMessage(answer, result && 'bytes' in result ? [result.bytes] : []);
     } catch (error) {
@@ -65,23 +67,28 @@ class Reader {
     }
   }
 
-  #answer(
-    query: Exclude<ReaderRequest, { type: 'close' }>,
-  ): Exclude<QueryResult[keyof QueryResult], undefined> | undefined {
-    switch (query.type) {
-      case 'read':
-        return this.#reads.read(query.read);
-      case 'heads':
-        return { heads: this.#reads.heads(query.tasks), nextPosition: this.#reads.store().nextPosition };
-      case 'task':
-        return this.#reads.task(query.task);
-      case 'tasks':
-        return this.#reads.tasks(query.query);
-      case 'runs':
-        return this.#reads.runs(query.task);
-      case 'size':
-        return { chunks: this.#reads.store().chunks };
-    }
+  /** Opened with the first question: by then the writer has made the file. */
+  #opened(): Reads {
+    this.#db ??= openForReading(this.#path);
+    this.#reads ??= new Reads(this.#db);
+    return this.#reads;
+  }
+}
+
+function answered(reads: Reads, query: Exclude<ReaderRequest, { type: 'close' }>): QueryResult[Query['type']] {
+  switch (query.type) {
+    case 'read':
+      return reads.read(query.read);
+    case 'heads':
+      return { heads: reads.heads(query.tasks), nextPosition: reads.store().nextPosition };
+    case 'task':
+      return reads.task(query.task);
+    case 'tasks':
+      return reads.tasks(query.query);
+    case 'runs':
+      return reads.runs(query.task);
+    case 'size':
+      return { chunks: reads.store().chunks };
   }
 }
 

@@ -42,20 +42,25 @@ export interface SqliteOptions {
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
   const { path, maxBytes } = options;
-  const writer = new StoreWorker<WriterRequest, WriterAnswer>(
-    startWorker('sqlite-writer', { path, maxBytes } satisfies WriterOptions),
-  );
-  const state = await new Promise<WriterState>((resolve, reject) => {
+  const workerData: WriterOptions = { path, maxBytes };
+  const writer = new StoreWorker<WriterRequest, WriterAnswer>(startWorker('sqlite-writer', workerData));
+  const reader = new StoreWorker<ReaderRequest, ReaderAnswer>(startWorker('sqlite-reader', path));
+  try {
+    return new SqliteStore(path, await ready(writer), writer, reader);
+  } catch (error) {
+    await Promise.all([writer.terminate(), reader.terminate()]);
+    throw error;
+  }
+}
+
+function ready(writer: StoreWorker<WriterRequest, WriterAnswer>): Promise<WriterState> {
+  return new Promise((resolve, reject) => {
     writer.onDeath = reject;
     writer.onAnswer = (answer) => {
       if (answer.type === 'ready') resolve(answer.state);
-      else if (answer.type === 'failed') {
-        const refuse = (): void => reject(new Error(answer.message));
-        writer.terminate().then(refuse, refuse);
-      }
+      else if (answer.type === 'failed') reject(new Error(answer.message));
     };
   });
-  return new SqliteStore(path, state, writer, new StoreWorker(startWorker('sqlite-reader', path)));
 }
 
 class SqliteStore implements Store {

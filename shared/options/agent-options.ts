@@ -1,7 +1,20 @@
 import { join } from 'node:path';
 import { LEVELS } from '../line.ts';
 import { taskIdProblem } from '../task-id.ts';
-import { choice, credential, duration, integer, labels, LEVEL_WORDS, list, path, pattern, size, switched, text } from './kinds.ts';
+import {
+  choice,
+  credential,
+  duration,
+  integer,
+  labels,
+  LEVEL_WORDS,
+  list,
+  path,
+  pattern,
+  size,
+  switched,
+  text,
+} from './kinds.ts';
 import { option, type Resolved, type Surroundings } from './option.ts';
 import { apiUrl, websocketUrl } from './urls.ts';
 

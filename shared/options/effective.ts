@@ -17,7 +17,8 @@ export function effective(table: Table, { config, origins }: Settings<object>): 
   return Object.entries(table).map(([property, row]) => {
     const name = row.key ?? row.flag?.replace(/^--/, '') ?? property;
     const value = values[property];
-    const empty = value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+    const empty =
+      value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
     const printed = empty ? undefined : row.secret === true ? '(hidden)' : row.kind.print(value);
     return { name, value: printed, origins: origins[property] };
   });
@@ -48,7 +49,10 @@ export function misspeltVariables(
   const known = [...tables.flatMap((table) => Object.values(table).flatMap(envNames)), 'KERUTA_CONFIG'];
   return Object.keys(env).flatMap((name) => {
     if (!name.startsWith('KERUTA_') || known.includes(name)) return [];
-    const near = nearest(name.slice('KERUTA_'.length), known.map((one) => one.slice('KERUTA_'.length)));
+    const near = nearest(
+      name.slice('KERUTA_'.length),
+      known.map((one) => one.slice('KERUTA_'.length)),
+    );
     return near === undefined ? [] : [{ name, near: `KERUTA_${near}` }];
   });
 }

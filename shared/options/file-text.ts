@@ -24,7 +24,8 @@ export function parseConfig(text: string, name: string): FileValues {
     const at = resolved(node, document);
     if (isEmpty(at)) return;
     if (KEYS.has(path)) values.set(path, { raw: rawOf(at, path, place(offset), document), place: place(offset) });
-    else if (!isMap(at)) throw new UsageError(`${place(offset)}: ${path || 'the file'} is a section; write its keys below it`);
+    else if (!isMap(at))
+      throw new UsageError(`${place(offset)}: ${path || 'the file'} is a section; write its keys below it`);
     else {
       for (const { key, value } of at.items) {
         const keyOffset = (key as Node).range?.[0] ?? 0;
@@ -38,10 +39,14 @@ export function parseConfig(text: string, name: string): FileValues {
   return values;
 }
 
-const KEYS = new Set([agentOptions, relayOptions].flatMap((table) => Object.values(table).flatMap(keysOf)).map(({ name }) => name));
+const KEYS = new Set(
+  [agentOptions, relayOptions].flatMap((table) => Object.values(table).flatMap(keysOf)).map(({ name }) => name),
+);
 
 /** What stands before a dot in a key. */
-const SECTIONS = new Set([...KEYS].flatMap((key) => key.split('.').map((_, at, parts) => parts.slice(0, at).join('.'))));
+const SECTIONS = new Set(
+  [...KEYS].flatMap((key) => key.split('.').map((_, at, parts) => parts.slice(0, at).join('.'))),
+);
 
 function resolved(node: unknown, document: Document): unknown {
   return isAlias(node) ? node.resolve(document) : node;
@@ -69,6 +74,7 @@ function unknownKey(key: string, place: string): UsageError {
   const leaf = (path: string) => path.slice(path.lastIndexOf('.') + 1);
   // The whole path may be misspelt, or a good name stand in the wrong section.
   const near = nearest(key, known) ?? known.find((one) => leaf(one) === nearest(leaf(key), known.map(leaf)));
-  const hint = near === undefined ? `there are ${[...SECTIONS].filter((one) => one !== '').join(', ')}` : `did you mean ${near}?`;
+  const hint =
+    near === undefined ? `there are ${[...SECTIONS].filter((one) => one !== '').join(', ')}` : `did you mean ${near}?`;
   return new UsageError(`${place}: unknown key ${key}; ${hint}`);
 }

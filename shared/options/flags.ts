@@ -15,7 +15,7 @@ export function givenFlags(command: Command, table: Table): Record<string, Raw |
   for (const [property, row] of Object.entries(table)) {
     const name = flagOf(row)?.attributeName();
     if (name === undefined || command.getOptionValueSource(name) !== 'cli') continue;
-    given[property] = row.flagValue === undefined ? command.getOptionValue(name) as Raw : String(row.flagValue);
+    given[property] = row.flagValue === undefined ? (command.getOptionValue(name) as Raw) : String(row.flagValue);
   }
   return given;
 }

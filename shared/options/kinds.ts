@@ -110,7 +110,6 @@ const MAX_TEXT_CHARACTERS = 1024;
 function textProblem(value: string): string | undefined {
   if (value === '') return 'is empty';
   if (value.length > MAX_TEXT_CHARACTERS) return `has ${value.length} characters; ${MAX_TEXT_CHARACTERS} are allowed`;
-  // eslint-disable-next-line no-control-regex -- control characters are what it looks for
   return /[\u0000-\u001f\u007f]/.test(value) ? 'has control characters' : undefined;
 }
 
@@ -124,7 +123,7 @@ export function path(example: string): Kind<string> {
 export function credential(): Kind<string> {
   return {
     placeholder: 'TOKEN',
-    example: '8f3c…',
+    example: '8f3c27a1b9',
     print: String,
     read(raw) {
       const value = single(raw).trim();
@@ -176,7 +175,10 @@ export function labels(): Kind<Record<string, string>> {
   return {
     placeholder: 'NAME=VALUE',
     example: 'team=web',
-    print: (value) => Object.entries(value).map((pair) => pair.join('=')).join(','),
+    print: (value) =>
+      Object.entries(value)
+        .map((pair) => pair.join('='))
+        .join(','),
     read,
     merge: (values) => bounded(values.toReversed().flatMap((one) => Object.entries(one))),
   };

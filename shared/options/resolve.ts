@@ -54,12 +54,12 @@ interface Found {
 
 function resolveRow(property: string, row: Row, given: Given): { value: unknown; from: Origin[] } {
   const found = findRow(property, row, given);
-  const { merge } = row.kind;
   if (found.length > 0) {
-    const used = merge ? found : found.slice(0, 1);
+    const adds = row.kind.merge !== undefined;
+    const used = adds ? found : found.slice(0, 1);
     const values = used.map((one) => read(row, one));
     const from = used.map(({ origin }) => origin);
-    return { value: merge ? joined(row, used, () => merge(values)) : values[0], from };
+    return { value: adds ? joined(row, used, () => row.kind.merge?.(values) as unknown) : values[0], from };
   }
   const value: unknown = typeof row.default === 'function' ? callDefault(row.default, given) : row.default;
   return { value, from: [{ from: 'default', name: '' }] };

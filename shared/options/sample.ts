@@ -40,23 +40,31 @@ function sections(table: Table, title: string): string[] {
 
 function entry(row: Row, key: string, before: string): string[] {
   const names = [row.flag, ...envNames(row)].filter((name) => name !== undefined).join(', ');
-  const others = keysOf(row).slice(1).map(({ name }) => `Also ${name}.`);
+  const others = keysOf(row)
+    .slice(1)
+    .map(({ name }) => `Also ${name}.`);
   const words = row.flagValue === undefined ? defaultInWords(row) : '';
   // A default that the line below shows need not be said.
   const said = words !== '' && row.defaultText !== undefined ? `Default: ${row.defaultText}.` : '';
-  const values = /^[\w-]+(\|[\w-]+)+$/.test(row.kind.placeholder) && row.flagValue === undefined && typeof row.default !== 'boolean' ? `One of ${row.kind.placeholder}.` : '';
-  const comment = [`${row.help}.`, values, said, ...others, names === '' ? '' : `[${names}]`].filter((part) => part !== '');
+  const values =
+    /^[\w-]+(\|[\w-]+)+$/.test(row.kind.placeholder) && row.flagValue === undefined && typeof row.default !== 'boolean'
+      ? `One of ${row.kind.placeholder}.`
+      : '';
+  const comment = [`${row.help}.`, values, said, ...others, names === '' ? '' : `[${names}]`].filter(
+    (part) => part !== '',
+  );
   const wrapped = wrap(comment.join(' '), WIDTH - before.length - 2).map((line) => `${before}# ${line}`);
   return [...wrapped, ...yamlOf(row, key).map((line) => `${before}#${line}`)];
 }
 
 /** The key with its default, or with an example. */
 function yamlOf(row: Row, key: string): string[] {
-  const { default: value, kind } = row;
+  const { kind } = row;
+  const value: unknown = row.default;
   const plain = value !== undefined && typeof value !== 'function' && typeof value !== 'object';
   if (plain) return [`${key}: ${kind.print(value)}`];
   if (Array.isArray(value)) return [`${key}:`, `  - '${kind.example}'`];
-  if (typeof value === 'object') return [`${key}:`, `  ${kind.example.replace('=', ': ')}`];
+  if (typeof value === 'object' && value !== null) return [`${key}:`, `  ${kind.example.replace('=', ': ')}`];
   return [`${key}: ${kind.example}`];
 }
 

@@ -1,0 +1,106 @@
+import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+
+/** What one read may bring: a Linux pipe holds as much. */
+const BLOCK_BYTES = 64 * 1024;
+/** Blocks kept for reuse: more are out only while a tee is behind. */
+const KEPT_BLOCKS = 8;
+
+/** A pipe that is read block by block. */
+export interface BlockReader {
+  /**
+   * Begins to read. `onBlock` owns each block until it calls `release`, once. Resolves when the pipe has ended or
+   * failed, or was destroyed.
+   */
+  read(onBlock: (block: Buffer, release: () => void) => void): Promise<void>;
+  pause(): void;
+  resume(): void;
+  /** Ends reading; what is unread is lost. */
+  destroy(): void;
+}
+
+/**
+ * Reads a descriptor into blocks that are used again. With a fresh buffer for every read, as streams do it, collecting
+ * them would cost more than all else that the agent does.
+ */
+export class DescriptorReader implements BlockReader {
+  readonly #free: Buffer[] = [];
+  readonly #socket: Socket;
+  #onBlock: ((block: Buffer, release: () => void) => void) | undefined;
+  #paused = false;
+
+  constructor(fd: number) {
+    this.#socket = new Socket({
+      fd,
+      readable: true,
+      writable: false,
+      onread: {
+        buffer: () => this.#free.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES),
+        callback: (bytes, buffer) => this.#take(bytes, buffer as Buffer),
+      },
+    });
+    this.#socket.pause();
+  }
+
+  async read(onBlock: (block: Buffer, release: () => void) => void): Promise<void> {
+    this.#onBlock = onBlock;
+    this.#socket.resume();
+    await closed(this.#socket);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #take(bytes: number, buffer: Buffer): boolean {
+    const release = () => {
+      if (this.#free.length < KEPT_BLOCKS) this.#free.push(buffer);
+    };
+    this.#onBlock?.(buffer.subarray(0, bytes), release);
+    return !this.#paused;
+  }
+}
+
+/** A stream that somebody else made: its buffers are not ours to use again. */
+export class StreamReader implements BlockReader {
+  readonly #stream: Readable;
+
+  constructor(stream: Readable) {
+    this.#stream = stream;
+  }
+
+  async read(onBlock: (block: Buffer, release: () => void) => void): Promise<void> {
+    this.#stream.on('data', (block: Buffer) => onBlock(block, () => undefined));
+    await closed(this.#stream);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+  }
+}
+
+function closed(stream: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('close', resolve);
+    // A pipe that can't be read has nothing more to say; what came before stands. `close` follows.
+    stream.once('error', () => undefined);
+  });
+}

@@ -1,0 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { storeConformance } from './conformance.ts';
+import { openSqliteStore } from './sqlite.ts';
+
+storeConformance('SQLite', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'keruta-store-'));
+  return {
+    open: () => openSqliteStore({ path: join(folder, 'store.db') }),
+    dispose: () => rm(folder, { recursive: true }),
+  };
+});
