@@ -101,10 +101,10 @@ export class CatPrinter {
       this.#to.out(Buffer.from(`${JSON.stringify({ seq, missing: count, reason })}\n`));
       return;
     }
-    const lines = `${count.toLocaleString('en')} ${count === 1 ? 'line' : 'lines'}`;
-    const what = reason === 'agent-died' ? 'the agent died here; lines may be' : `${lines} are`;
-    const why = reason === 'sent' ? 'the relay has them' : reason;
-    this.#to.err(`--- ${what} missing (${why}) ---\n`);
+    const what = `${count.toLocaleString('en')} ${count === 1 ? 'line is' : 'lines are'} missing`;
+    const why = reason === 'sent' ? `the relay has ${count === 1 ? 'it' : 'them'}` : reason;
+    const said = reason === 'agent-died' ? 'the agent died here; lines may be missing' : `${what} (${why})`;
+    this.#to.err(`--- ${said} ---\n`);
   }
 }
 

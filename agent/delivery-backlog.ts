@@ -1,6 +1,7 @@
 import { encodeGap, type GapReason } from '../shared/chunk.ts';
 import { RecordQueue, type QueuedRecord } from './delivery-queue.ts';
 import type { SpoolBatch, SpoolEnd, SpoolMeta, SpoolState } from './spool-contract.ts';
+import { SpoolHealth, STALLED_AFTER_MS } from './spool-health.ts';
 import { SpoolReader } from './spool-reader.ts';
 import { EMPTY_CHAIN, moved, readRecord, type Chain, type SpoolRecord } from './spool-record.ts';
 import { BATCH_BYTES, SpoolError, type Spool } from './spool.ts';
@@ -28,15 +29,11 @@ export class Backlog {
   missing = 0;
   /** The relay has said at the end that it has other records. */
   unverified = false;
-  /** Why the spool does not work, while it doesn't. */
-  spoolProblem: string | undefined;
   readonly #options: BacklogOptions;
   readonly #spool: Spool;
   readonly #reader: SpoolReader;
+  readonly #health: SpoolHealth;
   #queue = new RecordQueue();
-  #state: 'opening' | 'ok' | 'failed' | 'gone' = 'opening';
-  /** A write is under way for too long. */
-  #stalled = false;
   #writing = false;
   /** One past what is being written, or was. */
   #writingSeq = 0;
@@ -50,14 +47,8 @@ export class Backlog {
   #unverifiedDue = false;
   /** Capture's seqs less ours. */
   #shift = 0;
-  #warned = false;
   #saidDropped = false;
-  #failures = 0;
-  #readFailures = 0;
   #closed = false;
-  #stallTimer: NodeJS.Timeout | undefined;
-  #retryTimer: NodeJS.Timeout | undefined;
-  #readTimer: NodeJS.Timeout | undefined;
   #ackTimer: NodeJS.Timeout | undefined;
 
   /** Takes up a spool that is there, with what it knows. Rejects if it can't be opened. */
@@ -72,7 +63,22 @@ export class Backlog {
     this.#options = options;
     this.#spool = options.spool;
     this.meta = options.meta;
-    this.#reader = new SpoolReader(options.spool, (error) => this.#read(error));
+    this.#reader = new SpoolReader(options.spool, (error) => this.#health.read(error));
+    this.#health = new SpoolHealth({
+      path: options.path,
+      onWarning: options.onWarning,
+      onRetry: () => void this.#recover(),
+      onChange: () => {
+        this.#settle();
+        this.#boundMemory();
+        this.onChange();
+      },
+    });
+  }
+
+  /** Why the spool does not work, while it doesn't. */
+  get spoolProblem(): string | undefined {
+    return this.#health.problem;
   }
 
   get nextSeq(): number {
@@ -83,13 +89,13 @@ export class Backlog {
   get full(): boolean {
     const { overflow, memoryLimitBytes, spoolLimitBytes } = this.#options;
     const memoryFull = this.#queue.waitingBytes > memoryLimitBytes / 2;
-    return overflow === 'block' ? memoryFull || this.#spoolBytes > spoolLimitBytes : memoryFull && this.#trusted;
+    return overflow === 'block' ? memoryFull || this.#spoolBytes > spoolLimitBytes : memoryFull && this.#health.trusted;
   }
 
   /** All that was sent must leave room for what may be dropped. */
   get flightLimitBytes(): number {
     const { memoryLimitBytes, spoolLimitBytes } = this.#options;
-    return Math.min(spoolLimitBytes, this.#trusted ? Infinity : memoryLimitBytes) / 2;
+    return Math.min(spoolLimitBytes, this.#health.trusted ? Infinity : memoryLimitBytes) / 2;
   }
 
   /** Everything has been taken by `next`, and so may the end be sent. */
@@ -98,13 +104,13 @@ export class Backlog {
       this.end !== undefined &&
       this.cursor === this.nextSeq &&
       this.#rewriting === 0 &&
-      (this.#endSpooled || !this.#trusted)
+      (this.#endSpooled || !this.#health.trusted)
     );
   }
 
   /** Everything that was put survives a SIGKILL. */
   get spooled(): boolean {
-    return (this.#state === 'ok' || this.#state === 'failed') && this.#queue.spooledSeq === this.nextSeq;
+    return (this.#health.state === 'ok' || this.#health.state === 'failed') && this.#queue.spooledSeq === this.nextSeq;
   }
 
   /** Bytes of records in memory. */
@@ -119,10 +125,10 @@ export class Backlog {
 
   /** Begins a new spool. A failure is the backlog's to handle. */
   start(): void {
-    this.#stalls();
+    this.#health.begins();
     this.#spool.open({ path: this.#options.path, meta: this.meta }).then(
       () => this.#opened(),
-      (error: unknown) => this.#failed(error),
+      (error: unknown) => this.#health.failed(error),
     );
   }
 
@@ -159,7 +165,7 @@ export class Backlog {
 
   /** Takes the record at the cursor, which moves past it; undefined if it can't be sent yet, or there is none. */
   next(): QueuedRecord | undefined {
-    const readableSeq = this.#trusted ? this.#queue.spooledSeq : this.nextSeq;
+    const readableSeq = this.#health.trusted ? this.#queue.spooledSeq : this.nextSeq;
     if (this.#rewriting > 0 || this.cursor >= readableSeq) return undefined;
     const record = this.cursor < this.#queue.firstSeq ? this.#older() : this.#queue.at(this.cursor);
     if (record) this.cursor = record.firstSeq + record.count;
@@ -192,7 +198,7 @@ export class Backlog {
   /** As `Spool.chainAt`; `forgotten` too if the spool can't tell. */
   async chainAt(seq: number): Promise<Chain | 'forgotten' | undefined> {
     if (seq === this.acked.seq) return this.acked;
-    if (this.#state !== 'ok') return 'forgotten';
+    if (this.#health.state !== 'ok') return 'forgotten';
     return this.#spool.chainAt(seq).catch(() => 'forgotten' as const);
   }
 
@@ -203,7 +209,8 @@ export class Backlog {
     this.epoch = epoch;
     this.cursor = this.#ackSpooled = at.seq;
     await this.#rewrite(async () => {
-      if (this.#state === 'ok') this.missing += await this.#spool.rewind({ at, epoch, time: this.#options.now() });
+      if (this.#health.state === 'ok')
+        this.missing += await this.#spool.rewind({ at, epoch, time: this.#options.now() });
     });
   }
 
@@ -224,7 +231,7 @@ export class Backlog {
   async fork(run: string): Promise<void> {
     await this.#rewrite(async () => {
       const from = this.acked;
-      if (this.#state !== 'ok') throw new SpoolError('the spool does not work');
+      if (this.#health.state !== 'ok') throw new SpoolError('the spool does not work');
       await this.#spool.fork({ fromSeq: from.seq, run });
       this.#reader.clear();
       this.#queue.dropBelow(from.seq);
@@ -251,7 +258,7 @@ export class Backlog {
 
   /** Waits until all is written that can be. */
   async settled(): Promise<void> {
-    while ((this.#writing || this.#state === 'opening') && !this.#stalled)
+    while ((this.#writing || this.#health.state === 'opening') && !this.#health.stalled)
       await new Promise<void>((resolve) => this.#onSettled.push(resolve));
   }
 
@@ -265,9 +272,13 @@ export class Backlog {
       await this.settled();
     }
     this.#closed = true;
-    for (const timer of [this.#stallTimer, this.#retryTimer, this.#readTimer, this.#ackTimer]) clearTimeout(timer);
-    if (this.#stalled || this.#state !== 'ok') await this.#spool.terminate();
-    else await this.#spool.close(how === 'destroy' ? 'destroy' : 'keep');
+    this.#health.end();
+    clearTimeout(this.#ackTimer);
+    const closing =
+      this.#health.stalled || this.#health.state !== 'ok'
+        ? this.#spool.terminate()
+        : this.#spool.close(how === 'destroy' ? 'destroy' : 'keep');
+    await withinPatience(closing);
   }
 
   #resume(state: SpoolState): void {
@@ -284,21 +295,15 @@ export class Backlog {
     this.#opened();
   }
 
-  /** The spool works, so records wait for it. */
-  get #trusted(): boolean {
-    return (this.#state === 'opening' || this.#state === 'ok') && !this.#stalled;
-  }
-
   #opened(): void {
-    this.#unstalled();
-    this.#state = 'ok';
+    this.#health.opened();
     this.#write();
     this.#settle();
     this.onChange();
   }
 
   #write(): void {
-    if (this.#state !== 'ok' || this.#writing || this.#rewriting > 0 || this.#closed) return;
+    if (this.#health.state !== 'ok' || this.#writing || this.#rewriting > 0 || this.#closed) return;
     const { spooledSeq, nextSeq } = this.#queue;
     if (this.acked.seq > spooledSeq) {
       // Sent from memory and acknowledged meanwhile: the spool goes on behind it.
@@ -320,7 +325,7 @@ export class Backlog {
     };
     this.#writing = true;
     this.#writingSeq = writingSeq;
-    this.#stalls();
+    this.#health.begins();
     this.#spool.write(batch).then(
       (bytes) => {
         this.#queue.spooled(writingSeq);
@@ -331,14 +336,14 @@ export class Backlog {
         if (this.acked.seq <= seq) this.#ackDue = false;
         this.#unverifiedDue = false;
         if (end) this.#endSpooled = true;
-        this.#works();
+        this.#health.wrote();
         this.#written();
         this.#boundSpool();
         this.#write();
         this.onChange();
       },
       (error: unknown) => {
-        this.#failed(error);
+        this.#health.failed(error);
         this.#written();
       },
     );
@@ -346,7 +351,7 @@ export class Backlog {
 
   #written(): void {
     this.#writing = false;
-    this.#unstalled();
+    this.#health.answered();
     this.#settle();
   }
 
@@ -374,7 +379,7 @@ export class Backlog {
 
   #boundMemory(): void {
     const { memoryLimitBytes, overflow, now } = this.#options;
-    if (overflow === 'block' || this.#trusted || this.#queue.waitingBytes <= memoryLimitBytes) return;
+    if (overflow === 'block' || this.#health.trusted || this.#queue.waitingBytes <= memoryLimitBytes) return;
     const firstSeq = Math.max(
       this.cursor,
       this.#queue.spooledSeq,
@@ -390,7 +395,7 @@ export class Backlog {
 
   /** A record that is in the spool only. */
   #older(): QueuedRecord | undefined {
-    if (this.#state === 'gone') {
+    if (this.#health.state === 'gone') {
       const [firstSeq, count] = [this.cursor, this.#queue.firstSeq - this.cursor];
       const gap = this.#gap({ firstSeq, count, reason: 'dropped', time: this.#options.now() });
       this.#queue.replace(gap);
@@ -399,24 +404,6 @@ export class Backlog {
     }
     const bytes = this.#reader.take(this.cursor, this.#queue.firstSeq);
     return bytes && { ...readRecord(bytes), bytes };
-  }
-
-  #read(error: Error | undefined): void {
-    if (!error) {
-      this.#readFailures = 0;
-    } else if (++this.#readFailures >= READ_ATTEMPTS) {
-      this.#readFailures = 0;
-      this.#state = 'gone';
-      this.#problem(`can't be read (${error.message}); what only it holds is lost`);
-      clearTimeout(this.#retryTimer);
-    } else {
-      this.#readTimer ??= setTimeout(() => {
-        this.#readTimer = undefined;
-        this.onChange();
-      }, RETRY_MIN_MS).unref();
-      return;
-    }
-    this.onChange();
   }
 
   /** Changes records that are there already: nothing is written or read meanwhile. */
@@ -444,27 +431,12 @@ export class Backlog {
   }
 
   #inBackground(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#failed(error));
+    work.catch((error: unknown) => this.#health.failed(error));
   }
 
   #gap(gap: { firstSeq: number; count: number; reason: GapReason; time: number }): QueuedRecord {
     const bytes = encodeGap({ ...gap, run: this.meta.run });
     return { ...readRecord(bytes), bytes };
-  }
-
-  #failed(error: unknown): void {
-    this.#unstalled();
-    if (this.#closed || this.#state === 'gone') return;
-    this.#state = 'failed';
-    this.#settle();
-    this.#problem(`can't be written (${(error as Error).message})`);
-    const wait = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++);
-    this.#retryTimer ??= setTimeout(() => {
-      this.#retryTimer = undefined;
-      void this.#recover();
-    }, wait).unref();
-    this.#boundMemory();
-    this.onChange();
   }
 
   async #recover(): Promise<void> {
@@ -473,38 +445,15 @@ export class Backlog {
       const state = await this.#spool.open({ path: this.#options.path, meta: this.meta, truncateSeq: spooledSeq });
       if (this.#closed) return;
       if (state.nextSeq !== spooledSeq && this.acked.seq < spooledSeq) {
-        this.#state = 'gone';
-        this.#problem('has lost what was in it');
-        this.onChange();
+        this.#health.lost('has lost what was in it');
         return;
       }
       this.#endSpooled = false;
       if (state.nextSeq !== spooledSeq) await this.#reset();
       this.#opened();
     } catch (error) {
-      this.#failed(error);
+      this.#health.failed(error);
     }
-  }
-
-  /** A write is under way: if it takes too long, nobody waits for it any more. */
-  #stalls(): void {
-    this.#stallTimer = setTimeout(() => {
-      this.#stalled = true;
-      this.#problem(`has not been written for ${STALLED_AFTER_MS / 1000} s`);
-      this.#settle();
-      this.#boundMemory();
-      this.onChange();
-    }, STALLED_AFTER_MS).unref();
-  }
-
-  #unstalled(): void {
-    clearTimeout(this.#stallTimer);
-    this.#stalled = false;
-  }
-
-  #works(): void {
-    this.#failures = 0;
-    this.spoolProblem = undefined;
   }
 
   #sayDropped(why: string): void {
@@ -512,12 +461,16 @@ export class Backlog {
     this.#saidDropped = true;
     this.#options.onWarning(`${why}: the oldest lines that the relay has not taken are dropped; a gap stands for them`);
   }
+}
 
-  #problem(what: string): void {
-    this.spoolProblem = `the spool ${this.#options.path} ${what}`;
-    if (this.#warned) return;
-    this.#warned = true;
-    this.#options.onWarning(`${this.spoolProblem}: the log is kept in memory and sent from there`);
+/** A disk that hangs must not hold up the process's end. */
+async function withinPatience(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, STALLED_AFTER_MS)));
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -540,10 +493,5 @@ export interface BacklogOptions {
 const CACHE_BYTES = 8 * 1024 * 1024;
 /** A little more than needed is dropped at once, so that it is not done again for every record. */
 const DROPPED_SHARE = 1 / 32;
-/** A disk that takes longer is treated as one that fails, until it answers. */
-const STALLED_AFTER_MS = 5000;
 /** What was acknowledged is noted with the next records, or after this long. */
 const ACK_DELAY_MS = 1000;
-const RETRY_MIN_MS = 1000;
-const RETRY_MAX_MS = 30_000;
-const READ_ATTEMPTS = 3;

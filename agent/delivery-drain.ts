@@ -7,12 +7,14 @@ export class Drain {
   #resolve: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   #progress: number | undefined;
+  #isOver = false;
 
   constructor(state: () => DrainState, patience: DrainPatience, signal?: AbortSignal) {
     this.#state = state;
     this.#patience = patience;
     this.over = new Promise((resolve) => {
       this.#resolve = () => {
+        this.#isOver = true;
         clearTimeout(this.#timer);
         signal?.removeEventListener('abort', this.#resolve);
         resolve();
@@ -26,6 +28,7 @@ export class Drain {
 
   /** To be called when the state may have changed. */
   update(): void {
+    if (this.#isOver) return;
     const { over, reached, progress } = this.#state();
     if (over) this.#resolve();
     else if ('totalMs' in this.#patience || !reached || progress === this.#progress) return;

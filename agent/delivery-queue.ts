@@ -6,8 +6,8 @@ export interface QueuedRecord extends SpoolRecord {
 
 /** What an entry costs beside its bytes, so that many small ones are bounded too. */
 const ENTRY_BYTES = 256;
-/** Entries that were taken from the front are let go of in groups. */
-const COMPACT_AFTER = 1024;
+/** Entries that were taken from the front are let go of in groups; a group keeps its bytes until then. */
+const COMPACT_AFTER = 32;
 
 /**
  * The newest records of a run, consecutive up to `nextSeq`, in memory. Those below `spooledSeq` are in the spool too;

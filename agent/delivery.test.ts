@@ -297,12 +297,9 @@ describe('a relay that does not want the run', () => {
 
   const passing: [string, (relay: FakeRelay) => void][] = [
     ['closes with 4101', (relay) => relay.close(4101, 'busy')],
-    ['answers HTTP 503', (relay) => ((relay.faults.refusal = { status: 503, body: 'no' }), relay.cut())],
-    [
-      'is another program for a while (HTTP 404)',
-      (relay) => ((relay.faults.refusal = { status: 404, body: '<html>' }), relay.cut()),
-    ],
-    ['has another subprotocol for a while', (relay) => ((relay.faults.subprotocol = 'other'), relay.cut())],
+    ['answers HTTP 503', (relay) => relay.turn({ refusal: { status: 503, body: 'no' } })],
+    ['is another program for a while (HTTP 404)', (relay) => relay.turn({ refusal: { status: 404, body: '<html>' } })],
+    ['has another subprotocol for a while', (relay) => relay.turn({ subprotocol: 'other' })],
   ];
   for (const [what, trouble] of passing) {
     test(`one that ${what} is tried again`, async (t) => {

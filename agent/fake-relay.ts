@@ -77,6 +77,12 @@ export class FakeRelay {
     for (const socket of this.#sockets) socket.terminate();
   }
 
+  /** Misbehaves from the next connection on. */
+  turn(faults: Faults): void {
+    this.faults = faults;
+    this.cut();
+  }
+
   close(code: number, reason: string): void {
     for (const socket of this.#sockets) socket.close(code, reason);
   }

@@ -5,7 +5,12 @@ import { VIEW_SUBPROTOCOL } from '../shared/viewer-messages.ts';
 import { brokenConnection, closedConnection, refusedUpgrade } from './uplink-refusal.ts';
 
 /** Connects to a task's log with `ws`. `url`: where tasks are, without the task. */
-export function viewerConnect(options: { url: string; task: string; headers: Record<string, string>; timeoutMs: number }): TailConnect {
+export function viewerConnect(options: {
+  url: string;
+  task: string;
+  headers: Record<string, string>;
+  timeoutMs: number;
+}): TailConnect {
   const url = `${options.url.replace(/\/+$/, '')}/${encodeURIComponent(options.task)}`;
   return (events) => connect(url, { ...options, name: options.url }, events);
 }

@@ -23,13 +23,31 @@ interface Shown {
 
 function show(url: string, flags: LogsFlags, task = 't'): Shown {
   const [stdout, stderr] = [new Sink(), new Sink()];
-  const config = { websocketUrl: url, authToken: undefined, apiKey: undefined, authType: 'bearer', websocketTimeoutMs: 5000 } as const;
-  const code = showLog({ config, task, flags, stdout, stderr, now: () => T0 + 60_000, backoff: { minMs: 1, maxMs: 5 } });
+  const config = {
+    websocketUrl: url,
+    authToken: undefined,
+    apiKey: undefined,
+    authType: 'bearer',
+    websocketTimeoutMs: 5000,
+  } as const;
+  const code = showLog({
+    config,
+    task,
+    flags,
+    stdout,
+    stderr,
+    now: () => T0 + 60_000,
+    backoff: { minMs: 1, maxMs: 5 },
+  });
   return { code, stdout, stderr };
 }
 
 /** Shows a log to its end. */
-async function shown(url: string, flags: LogsFlags, task?: string): Promise<{ code: number; out: string; err: string }> {
+async function shown(
+  url: string,
+  flags: LogsFlags,
+  task?: string,
+): Promise<{ code: number; out: string; err: string }> {
   const { code, stdout, stderr } = show(url, flags, task);
   return { code: await code, out: stdout.text, err: stderr.text };
 }
@@ -103,7 +121,12 @@ test('pieces of a line are joined, and shown as they come', async (t) => {
   const following = show(url, { follow: true });
   await run.write({ text: 'Password: ', flags: KIND_MORE });
   await until(() => following.stdout.text === 'Password: ');
-  await run.write({ text: 'ok', flags: KIND_REST }, 'next', { text: 'half', flags: KIND_MORE }, { text: 'other', source: 'stderr' });
+  await run.write(
+    { text: 'ok', flags: KIND_REST },
+    'next',
+    { text: 'half', flags: KIND_MORE },
+    { text: 'other', source: 'stderr' },
+  );
   await run.write({ text: 'end', flags: KIND_MORE | KIND_REST });
   await run.end();
   await following.code;
@@ -116,10 +139,18 @@ test('as JSON each message is a line, gaps and the end too', async (t) => {
   await run.gap(1);
   await run.end();
   const { out, err } = await shown(url, { json: true });
-  const messages = out.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>);
+  const messages = out
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
   assert.deepEqual(
     messages.map(({ type, message, more }) => [type, message, more]),
-    [['log', 'one', undefined], ['log', 'tw', true], ['gap', undefined, undefined], ['end', undefined, undefined]],
+    [
+      ['log', 'one', undefined],
+      ['log', 'tw', true],
+      ['gap', undefined, undefined],
+      ['end', undefined, undefined],
+    ],
   );
   assert.equal(err, '');
 });
@@ -138,13 +169,15 @@ for (const { what, flags, task, code, says } of [
   });
 }
 
-test('a relay that is not there is an error at once, unless following', async (t) => {
-  const { reading, url, run } = await setUp(t);
-  await run.write('one');
+test('a relay that is not there is an error at once, unless following', async () => {
   const dead = await shown('ws://127.0.0.1:1', {});
   assert.equal(dead.code, 1);
   assert.match(dead.err, /can't be reached/);
-  assert.ok(reading && url);
+  const patient = show('ws://127.0.0.1:1', { follow: true });
+  await until(() => patient.stderr.text !== '');
+  assert.match(patient.stderr.text, /can't be reached.*trying again/);
+  patient.stdout.destroy(Object.assign(new Error('enough'), { code: 'EPIPE' }));
+  assert.equal(await patient.code, 0);
 });
 
 test('it goes on where it was when the connection breaks', async (t) => {
@@ -174,7 +207,13 @@ test('a reader of the output that has seen enough ends it quietly', async (t) =>
     write: (_part, _encoding, done) => done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })),
   });
   await run.write('one');
-  const config = { websocketUrl: url, authToken: undefined, apiKey: undefined, authType: 'bearer', websocketTimeoutMs: 5000 } as const;
+  const config = {
+    websocketUrl: url,
+    authToken: undefined,
+    apiKey: undefined,
+    authType: 'bearer',
+    websocketTimeoutMs: 5000,
+  } as const;
   assert.equal(await showLog({ config, task: 't', flags: { follow: true }, stdout, stderr }), 0);
   assert.equal(stderr.text, '');
 });
@@ -194,7 +233,13 @@ test('output that is taken slowly is waited for', async (t) => {
   });
   for (let i = 0; i < 40; i++) await run.write(...Array.from({ length: 200 }, () => 'x'.repeat(999)));
   await run.end();
-  const config = { websocketUrl: url, authToken: undefined, apiKey: undefined, authType: 'bearer', websocketTimeoutMs: 5000 } as const;
+  const config = {
+    websocketUrl: url,
+    authToken: undefined,
+    apiKey: undefined,
+    authType: 'bearer',
+    websocketTimeoutMs: 5000,
+  } as const;
   assert.equal(await showLog({ config, task: 't', flags: { follow: true }, stdout, stderr: new Sink() }), 0);
   assert.equal(taken, 8_000_000);
   assert.ok(held <= most && most < 6_000_000, `${most} bytes were held`);

@@ -84,7 +84,12 @@ function tailOptions({ config, task, flags, now = Date.now, backoff }: ShowLog, 
   const start = flags.tail === undefined ? { from: flags.from ?? 'start' } : { tail: flags.tail };
   return {
     ...start,
-    connect: viewerConnect({ url: config.websocketUrl, task, headers: headersOf(config), timeoutMs: config.websocketTimeoutMs }),
+    connect: viewerConnect({
+      url: config.websocketUrl,
+      task,
+      headers: headersOf(config),
+      timeoutMs: config.websocketTimeoutMs,
+    }),
     signal,
     realtime: flags.follow === true,
     ...(flags.level && { levels: flags.level }),

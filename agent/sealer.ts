@@ -1,7 +1,6 @@
-import { zstdCompress } from 'node:zlib';
 import { BUILDER_BYTES, ChunkBuilder, encodeSmall } from '../shared/chunk-builder.ts';
 import { CODEC_PLAIN, CODEC_ZSTD, encodeChunk, type ChunkFields } from '../shared/chunk.ts';
-import { ZSTD_OPTIONS } from '../shared/columns.ts';
+import { Compressor } from './compressor.ts';
 
 /** Buffers that chunks are built in and compressed from; they are reused, since allocating them would cost more. */
 const POOL_BUFFERS = 4;
@@ -20,6 +19,7 @@ export class Sealer {
   readonly #run: string;
   readonly #onChunk: (chunk: Buffer) => void;
   readonly #free: Buffer[] = [];
+  readonly #compressors: Compressor[] = [];
   /** Sealed and not yet handed out, in order; a chunk is there once it is compressed. */
   readonly #sealed: { chunk?: Buffer }[] = [];
   #idle: (() => void)[] = [];
@@ -64,7 +64,9 @@ export class Sealer {
   }
 
   #compress(entry: { chunk?: Buffer }, fields: ChunkFields, raw: Buffer): void {
-    zstdCompress(raw, ZSTD_OPTIONS, (error, body) => {
+    const compressor = this.#compressors.pop() ?? new Compressor();
+    compressor.compress(raw, (error, body) => {
+      this.#compressors.push(compressor);
       // Without memory for a compressor the lines still travel, as they are.
       const smaller = !error && body.length < raw.length;
       entry.chunk = encodeChunk(fields, smaller ? CODEC_ZSTD : CODEC_PLAIN, raw.length, smaller ? body : raw);

@@ -116,6 +116,21 @@ describe('a spool file', () => {
     assert.deepEqual([again.chainAt(100), again.bytes], [chain, spool.bytes]);
   });
 
+  test('what is left of evicted records does not fill it, and the chain goes on from what is kept', (t) => {
+    const spool = newSpool(t);
+    let chain = EMPTY_CHAIN;
+    for (let seq = 0; seq < 3000; seq++) {
+      const record = chunk(seq, 1);
+      chain = advance(chain, readRecord(record));
+      spool.write({ records: [record], acked: { seq: seq + 1, epoch: 'e' }, limitBytes: 20_000 });
+      assert.ok(spool.bytes <= 20_000, `${spool.bytes}`);
+    }
+    assert.deepEqual([spool.chainAt(3000), spool.chainAt(5)], [chain, 'forgotten']);
+    const again = SpoolFile.open(spool.path);
+    t.after(() => again.close());
+    assert.deepEqual([again.chainAt(3000), again.bytes, again.missing()], [chain, spool.bytes, 0]);
+  });
+
   test('knows the chain at the ends of records only', (t) => {
     const spool = filled(t, 3);
     assert.equal(typeof spool.chainAt(20), 'object');

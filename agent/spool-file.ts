@@ -89,9 +89,9 @@ export class SpoolFile {
     this.meta = JSON.parse(meta) as SpoolMeta;
     this.ackedSeq = Number(this.#get('acked') ?? 0);
     this.epoch = this.#get('epoch');
-    this.end = this.#getJson<SpoolEnd>('end');
+    this.end = this.#getJson('end') as SpoolEnd | undefined;
     this.unverified = this.#get('unverified') !== undefined;
-    this.#base = this.#checkpoint = this.#getJson<Chain>('base') ?? EMPTY_CHAIN;
+    this.#base = this.#checkpoint = (this.#getJson('base') as Chain | undefined) ?? EMPTY_CHAIN;
     const last = this.#sql.last.get();
     this.nextSeq = last ? last.first_seq + last.count : this.#base.seq;
     const sum = this.#sql.sum.get() as { bytes: number; stubs: number };
@@ -313,21 +313,22 @@ export class SpoolFile {
   }
 
   #evict(limitBytes: number): void {
+    // What is left of evicted records must not take the room of those to come.
+    const mostStubs = Math.max(MIN_STUBS, Math.min(MAX_STUBS, Math.floor(limitBytes / 8 / ROW_BYTES)));
     while (this.bytes > limitBytes && this.#evictedSeq < this.ackedSeq) {
       const row = this.#sql.headsFrom.get(this.#evictedSeq);
       if (!row || row.first_seq + row.count > this.ackedSeq) break;
       this.#sql.strip.run(row.first_seq);
       this.bytes -= row.size;
       this.#evictedSeq = row.first_seq + row.count;
-      this.#stubs++;
+      if (++this.#stubs > mostStubs) this.#forgetStubs(mostStubs / 2);
     }
-    if (this.#stubs > MAX_STUBS) this.#forgetStubs();
   }
 
-  /** Even what is left of evicted records must not grow for ever: the older half goes. */
-  #forgetStubs(): void {
-    const middle = this.#sql.nth.get(MAX_STUBS / 2);
-    const chain = middle && this.chainAt(middle.first_seq);
+  /** Forgets the oldest rows without bytes, but for the newest `keep` of them. */
+  #forgetStubs(keep: number): void {
+    const first = this.#sql.nth.get(this.#stubs - Math.floor(keep));
+    const chain = first && this.chainAt(first.first_seq);
     if (typeof chain !== 'object') return;
     const checkpoint = this.#checkpoint;
     this.#stubs -= this.#delete(0, chain.seq).rows;
@@ -339,9 +340,9 @@ export class SpoolFile {
     return this.#sql.get.get(key)?.value;
   }
 
-  #getJson<T>(key: string): T | undefined {
+  #getJson(key: string): unknown {
     const json = this.#get(key);
-    return json === undefined ? undefined : (JSON.parse(json) as T);
+    return json === undefined ? undefined : JSON.parse(json);
   }
 
   #set(key: string, value: string): void {
@@ -349,7 +350,8 @@ export class SpoolFile {
   }
 }
 
-/** Evicted rows that are kept: 64 bytes each. */
+/** Evicted rows that are kept: 64 bytes each, and an eighth of the limit at most. */
 const MAX_STUBS = 1 << 18;
+const MIN_STUBS = 16;
 /** 16 MiB: a checkpoint waits for the disk, so have few of them. */
 const CHECKPOINT_PAGES = 4096;

@@ -33,7 +33,7 @@ export class Spool {
     try {
       this.#worker ??= this.#start();
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error instanceof Error ? error : new SpoolError(String(error)));
     }
     return this.#call('open', call);
   }
@@ -108,7 +108,7 @@ export class Spool {
     });
     worker.unref();
     worker.on('message', (answer: SpoolAnswer) => this.#answered(answer));
-    worker.on('error', (error) => this.#died(worker, error));
+    worker.on('error', (error: Error) => this.#died(worker, error));
     worker.on('exit', (code) => this.#died(worker, new Error(`its worker ended with code ${code}`)));
     return worker;
   }

@@ -104,7 +104,8 @@ async function collect(relay: ScriptedRelay, options: Partial<SubscribeOptions> 
   const seen: string[] = [];
   const show = (event: TailEvent): string => (event.type === 'log' ? `log ${event.lineNumber}` : event.type);
   try {
-    for await (const group of tail({ ...options, connect: relay.connect, backoff: BACKOFF })) seen.push(...group.map(show));
+    for await (const group of tail({ ...options, connect: relay.connect, backoff: BACKOFF }))
+      seen.push(...group.map(show));
   } catch (error) {
     assert.ok(error instanceof TailError);
     seen.push(`${error.code ?? 'closed'}: ${error.message}`);
@@ -205,7 +206,11 @@ test('an abort ends it, whether it waits for the relay or to try again', async (
     const relay = new ScriptedRelay(act);
     const reason = new Error('enough');
     const ended = (async () => {
-      for await (const group of tail({ connect: relay.connect, signal: abort.signal, backoff: { minMs: 1e6, maxMs: 1e6 } })) {
+      for await (const group of tail({
+        connect: relay.connect,
+        signal: abort.signal,
+        backoff: { minMs: 1e6, maxMs: 1e6 },
+      })) {
         assert.equal(group[0].type, 'lag');
       }
     })();

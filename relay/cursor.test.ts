@@ -16,7 +16,10 @@ function show(event: ReadEvent): string[] {
   const lines = event.block.lines();
   assert.ok(lines);
   const indices = event.matches ?? Array.from({ length: event.end - event.first }, (_, i) => event.first + i);
-  return Array.from(indices, (i) => `${event.block.firstLine + i} ${lines.text.toString('utf8', lines.starts[i], lines.starts[i + 1] - 1)}`);
+  return Array.from(
+    indices,
+    (i) => `${event.block.firstLine + i} ${lines.text.toString('utf8', lines.starts[i], lines.starts[i + 1] - 1)}`,
+  );
 }
 
 /** Follows in the background and keeps what came. */
@@ -28,7 +31,12 @@ class Follower {
 
   constructor(reading: Reading, task: string, options: Partial<FollowOptions> & { spec?: FilterSpec } = {}) {
     const { spec, ...rest } = options;
-    const following = reading.reader.follow(task, { from: 1, filter: compileFilter(spec), signal: this.#abort.signal, ...rest });
+    const following = reading.reader.follow(task, {
+      from: 1,
+      filter: compileFilter(spec),
+      signal: this.#abort.signal,
+      ...rest,
+    });
     this.ended = this.#follow(following);
   }
 

@@ -51,6 +51,8 @@ export interface CursorOptions {
   through?: number;
   /** End at what is the head when it starts, instead of waiting there. */
   untilHead?: boolean;
+  /** How much to read from the store at once, in bytes of bodies as they are stored. */
+  readBytes?: number;
   /** Say that the task has ended only when so many of its runs have. */
   expectRuns?: number;
   signal: AbortSignal;
@@ -62,7 +64,7 @@ export interface CursorOptions {
  * read is a gap. Rejects with the signal's reason when that aborts.
  */
 export async function* readOn(options: CursorOptions): AsyncGenerator<Batch, void, undefined> {
-  const { filter, signal } = options;
+  const { filter, signal, readBytes = READ_BYTES } = options;
   const tail = options.tail.open(options.task);
   const watcher = options.watch.open(options.task, signal);
   let next = options.from;
@@ -78,7 +80,8 @@ export async function* readOn(options: CursorOptions): AsyncGenerator<Batch, voi
         return;
       }
       const segments =
-        tail.recent(next) ?? (await tail.read({ line: next, maxBytes: READ_BYTES, ...(filter.wants && { wants: filter.wants }) }));
+        tail.recent(next) ??
+        (await tail.read({ line: next, maxBytes: readBytes, ...(filter.wants && { wants: filter.wants }) }));
       for await (const batch of batches(segments, { next, through, filter })) {
         next = batch.nextLine;
         yield batch;
@@ -200,13 +203,15 @@ function* pieces(segment: Segment, range: Range): Generator<Piece> {
   }
   const { starts } = lines;
   const stop = behind - segment.firstLine;
-  for (let first = firstLine - segment.firstLine; first < stop; ) {
+  for (let first = firstLine - segment.firstLine; first < stop;) {
     let end = first + 1;
     const most = Math.min(stop, first + SLICE_LINES);
     while (end < most && starts[end + 1] - starts[first] <= filter.sliceBytes) end++;
     const slice = { first, end };
     const matches =
-      verdict === 'all' ? undefined : segment.matches(`${first}-${end} ${filter.key}`, () => filter.match(lines, slice.first, slice.end));
+      verdict === 'all'
+        ? undefined
+        : segment.matches(`${first}-${end} ${filter.key}`, () => filter.match(lines, slice.first, slice.end));
     const bytes = (starts[end] - starts[first]) * (BATCH_WORK / filter.sliceBytes);
     yield {
       event: matches?.length === 0 ? undefined : { type: 'lines', block: segment, ...slice, matches },

@@ -70,11 +70,14 @@ export function compileFilter(spec: FilterSpec = {}): Filter {
   const match = (lines: Lines, first: number, end: number): Matches => {
     const hits = new Hits(first, end);
     if (pairs !== ALL_PAIRS) hits.keep((line) => ((pairs >> pairOf(lines.kinds[line])) & 1) === 1);
-    if (from !== -Infinity || to !== Infinity) hits.keep((line) => lines.times[line] >= from && lines.times[line] <= to);
+    if (from !== -Infinity || to !== Infinity)
+      hits.keep((line) => lines.times[line] >= from && lines.times[line] <= to);
     if (needles.length > 0) hits.keepMarked(findTexts(lines, first, end, needles));
     if (regex !== undefined) {
       if (regex.literal) hits.keepMarked(findTexts(lines, first, end, [regex.literal]));
-      hits.keep((line) => regex.pattern.test(lines.text.toString("utf8", lines.starts[line], lines.starts[line + 1] - 1)));
+      hits.keep((line) =>
+        regex.pattern.test(lines.text.toString('utf8', lines.starts[line], lines.starts[line + 1] - 1)),
+      );
     }
     return hits.result();
   };
@@ -163,7 +166,7 @@ function findTexts(lines: Lines, first: number, end: number, needles: readonly N
   for (const needle of needles) {
     const block = needle.folded ? folded : text;
     let line = first;
-    for (let at = block.indexOf(needle.bytes); at !== -1; ) {
+    for (let at = block.indexOf(needle.bytes); at !== -1;) {
       line = lineAt(starts, line, end, origin + at);
       const next = starts[line + 1] - origin;
       // A hit that takes a line end with it is none; a later one that starts in the same line would too.

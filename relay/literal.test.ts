@@ -21,15 +21,27 @@ for (const { pattern, literal } of [
   { pattern: '\\x41bc', literal: '' },
   { pattern: '日本.語', literal: '日本' },
 ]) {
-  test(`every match of ${pattern} holds ${JSON.stringify(literal)}`, () => assert.equal(requiredLiteral(pattern), literal));
+  test(`every match of ${pattern} holds ${JSON.stringify(literal)}`, () =>
+    assert.equal(requiredLiteral(pattern), literal));
 }
 
 test('no line that matches is without the literal', () => {
-  const unit = fc.constantFrom(...'aabbcABé[](){}|*+?.^$\\,-1:d'.split(''), '\\d', '\\b', '[ab]', '(a|b)', '{1,2}', 'a+', 'é?');
+  const unit = fc.constantFrom(
+    ...'aabbcABé[](){}|*+?.^$\\,-1:d'.split(''),
+    '\\d',
+    '\\b',
+    '[ab]',
+    '(a|b)',
+    '{1,2}',
+    'a+',
+    'é?',
+  );
   fc.assert(
     fc.property(
       fc.array(unit, { maxLength: 8 }).map((units) => units.join('')),
-      fc.array(fc.string({ unit: fc.constantFrom(...'abcABé[]()1 :-.,{}'.split('')), maxLength: 10 }), { maxLength: 20 }),
+      fc.array(fc.string({ unit: fc.constantFrom(...'abcABé[]()1 :-.,{}'.split('')), maxLength: 10 }), {
+        maxLength: 20,
+      }),
       (pattern, texts) => {
         let compiled: RE2JS;
         try {

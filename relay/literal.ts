@@ -15,14 +15,15 @@ export function requiredLiteral(pattern: string): string {
     if (run.length > longest.length) longest = run;
     run = '';
   };
-  for (let at = 0; at < pattern.length; ) {
+  for (let at = 0; at < pattern.length;) {
     const token = nextToken(pattern, at);
     if (token === undefined) return '';
     at = token.end;
     if (token.kind === 'alternative' && depth === 0) return '';
     if (token.kind === 'open') depth++;
     if (token.kind === 'close') depth--;
-    const quantifier = token.kind === 'open' ? '' : (QUANTIFIER.exec(pattern.slice(at, at + MAX_QUANTIFIER))?.[0] ?? '');
+    const quantifier =
+      token.kind === 'open' ? '' : (QUANTIFIER.exec(pattern.slice(at, at + MAX_QUANTIFIER))?.[0] ?? '');
     at += quantifier.length;
     // What stands in a group may be optional or one of several: only the top level counts.
     if (token.kind !== 'character' || depth > 0) {
@@ -82,7 +83,8 @@ function nextToken(pattern: string, at: number): Token | undefined {
 function escape(pattern: string, at: number): Token | undefined {
   if (at >= pattern.length) return undefined;
   const character = pattern[at];
-  if (/[.\\+*?()|[\]{}^$\-/:"'#%&,;<=>@_~` !]/.test(character)) return { kind: 'character', text: character, end: at + 1 };
+  if (/[.\\+*?()|[\]{}^$\-/:"'#%&,;<=>@_~` !]/.test(character))
+    return { kind: 'character', text: character, end: at + 1 };
   if ('bBAz'.includes(character)) return { kind: 'empty', text: '', end: at + 1 };
   if ('dDsSwW'.includes(character)) return { kind: 'any', text: '', end: at + 1 };
   // \p{…}, \x{…}, octal and the like: too many to know all.

@@ -29,24 +29,20 @@ export interface PageOptions {
 }
 
 /** The page at an offset, the oldest line being 0. `total` is exact. Lines that come meanwhile are not on it. */
-export async function readPage(source: PageSource, { filter, offset, size, signal }: PageOptions): Promise<Page> {
-  const { record } = source;
-  const through = record.nextLine - 1;
-  if (filter.searches) return readFrom(source, { filter, from: 1, skip: offset, size, through, toEnd: true, signal });
-  const dense = record.lines === through - record.trimmedLine;
-  if (filter.pairsOnly === ALL_PAIRS && dense) {
-    const from = offset === 0 ? 1 : record.trimmedLine + 1 + offset;
-    const page = await readFrom(source, { filter, from, skip: 0, size, through, signal });
-    return { ...page, total: record.lines };
-  }
-  const { from, skip, total } = await locate(source, { filter, offset, signal });
-  const last = offset + size >= total;
-  const page = await readFrom(source, { filter, from, skip, size, through, toEnd: last, signal });
-  return { ...page, total };
+export async function readPage(source: PageSource, options: PageOptions): Promise<Page> {
+  const page = await cutPage(source, options);
+  // Gaps behind the last line of all stand on its page.
+  const beyond =
+    options.offset > 0 &&
+    !page.events.some((event) => event.type === 'lines' || (event.type === 'gap' && event.counted));
+  return beyond ? { ...page, events: [] } : page;
 }
 
 /** How many lines match. */
-export async function countMatches(source: PageSource, { filter, signal }: { filter: Filter; signal: AbortSignal }): Promise<number> {
+export async function countMatches(
+  source: PageSource,
+  { filter, signal }: { filter: Filter; signal: AbortSignal },
+): Promise<number> {
   const { record } = source;
   if (filter.pairsOnly !== undefined) return countPairs(record.counts, filter.pairsOnly);
   if (!filter.searches) return (await locate(source, { filter, offset: Infinity, signal })).total;
@@ -60,7 +56,15 @@ export async function countMatches(source: PageSource, { filter, signal }: { fil
  */
 export async function readFrom(
   source: PageSource,
-  options: { filter: Filter; from: number; skip: number; size: number; through: number; toEnd?: boolean; signal: AbortSignal },
+  options: {
+    filter: Filter;
+    from: number;
+    skip: number;
+    size: number;
+    through: number;
+    toEnd?: boolean;
+    signal: AbortSignal;
+  },
 ): Promise<Page> {
   const { filter, from, skip, size, through, signal } = options;
   const page: Page = { events: [], total: 0, nextLine: from };
@@ -68,7 +72,13 @@ export async function readFrom(
   const end = skip + size;
   /** Gaps behind the page's last line, which are the next page's if it has one. */
   let behind: ReadEvent[] = [];
-  for await (const batch of source.follow({ from, through, filter, signal })) {
+  for await (const batch of source.follow({
+    from,
+    through,
+    filter,
+    signal,
+    ...(options.toEnd !== true && { readBytes: PAGE_READ_BYTES }),
+  })) {
     for (const event of batch.events) {
       if (event.type === 'end') continue;
       const before = page.total;
@@ -95,6 +105,22 @@ export async function readFrom(
   return page;
 }
 
+async function cutPage(source: PageSource, { filter, offset, size, signal }: PageOptions): Promise<Page> {
+  const { record } = source;
+  const through = record.nextLine - 1;
+  if (filter.searches) return readFrom(source, { filter, from: 1, skip: offset, size, through, toEnd: true, signal });
+  const dense = record.lines === through - record.trimmedLine;
+  if (filter.pairsOnly === ALL_PAIRS && dense) {
+    const from = offset === 0 ? 1 : record.trimmedLine + 1 + offset;
+    const page = await readFrom(source, { filter, from, skip: 0, size, through, signal });
+    return { ...page, total: record.lines };
+  }
+  const { from, skip, total } = await locate(source, { filter, offset, signal });
+  const last = offset + size >= total;
+  const page = await readFrom(source, { filter, from, skip, size, through, toEnd: last, signal });
+  return { ...page, total };
+}
+
 function lineBehind(events: readonly ReadEvent[], otherwise: number): number {
   const last = events.at(-1);
   if (last?.type === 'gap') return last.toLine + 1;
@@ -118,9 +144,13 @@ async function locate(
   const { task, nextLine } = record;
   let found: { from: number; skip: number } | undefined;
   let total = 0;
-  for (let line = 1; line < nextLine; ) {
+  for (let line = 1; line < nextLine;) {
     signal.throwIfAborted();
-    const stored = await store.read({ from: { task, line }, maxBytes: HEADERS_BYTES, wants: { ...filter.wants, headersOnly: true } });
+    const stored = await store.read({
+      from: { task, line },
+      maxBytes: HEADERS_BYTES,
+      wants: { ...filter.wants, headersOnly: true },
+    });
     if (stored.length === 0) break;
     for (const segment of stored) {
       if (segment.firstLine >= nextLine) break;
@@ -131,7 +161,8 @@ async function locate(
       }
       const { header } = new Block(segment);
       if (header === undefined) continue;
-      const count = filter.judge(header) === 'search' ? await countInBody(store, { segment, filter }) : filter.countIn(header);
+      const count =
+        filter.judge(header) === 'search' ? await countInBody(store, { segment, filter }) : filter.countIn(header);
       if (total + count > offset) found ??= { from: segment.firstLine, skip: offset - total };
       total += count;
     }
@@ -147,7 +178,7 @@ async function countInBody(
   const behind = segment.firstLine + segment.count;
   let total = 0;
   // It may be in other chunks by now.
-  for (let line = segment.firstLine; line < behind; ) {
+  for (let line = segment.firstLine; line < behind;) {
     const [stored] = await store.read({ from: { task: segment.task, line }, maxBytes: 1 });
     const end = Math.min(stored.firstLine + stored.count, behind);
     const lines = stored.kind === 'gap' ? undefined : new Block(stored).lines();
@@ -160,5 +191,7 @@ async function countInBody(
   return total;
 }
 
+/** A page is in one full chunk, or some small ones. */
+const PAGE_READ_BYTES = 32 * 1024;
 /** No bodies come: the store's own limit of chunks holds. */
 const HEADERS_BYTES = 1024 * 1024;

@@ -64,7 +64,10 @@ export class Reader {
   }
 
   /** The number of the line from which on `count` lines below `before` match; the first one's if there are fewer. */
-  placeBefore(task: string, options: { before: number; count: number; filter: Filter; signal: AbortSignal }): Promise<number> {
+  placeBefore(
+    task: string,
+    options: { before: number; count: number; filter: Filter; signal: AbortSignal },
+  ): Promise<number> {
     return placeBefore((follow) => this.follow(task, follow), options);
   }
 
@@ -75,7 +78,10 @@ export class Reader {
   }
 
   /** A page of matching lines by offset, the oldest first, and how many there are in all. */
-  page(task: TaskRecord, options: { filter: Filter; offset: number; size: number; signal: AbortSignal }): Promise<Page> {
+  page(
+    task: TaskRecord,
+    options: { filter: Filter; offset: number; size: number; signal: AbortSignal },
+  ): Promise<Page> {
     return readPage(this.#source(task), options);
   }
 
@@ -103,6 +109,7 @@ export interface FollowOptions {
   filter?: Filter;
   through?: number;
   untilHead?: boolean;
+  readBytes?: number;
   expectRuns?: number;
   signal: AbortSignal;
 }

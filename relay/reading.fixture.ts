@@ -15,8 +15,7 @@ import { Tail } from './tail.ts';
 
 /** A line as tests write it: text, or text with what is not INFO on stdout at a time that does not matter. */
 export type TestLine =
-  | string
-  | { text: string; source?: Source; level?: Level; time?: number; flags?: number; metadata?: string };
+  string | { text: string; source?: Source; level?: Level; time?: number; flags?: number; metadata?: string };
 
 /** A relay's reading half over a real store in a temporary folder, gone after the test. */
 export async function openReading(t: TestContext): Promise<Reading> {
@@ -100,11 +99,23 @@ export class TestRun {
 
   async append(bytes: Buffer): Promise<void> {
     const header = readHeader(bytes);
-    const outcome = await this.#reading.store.append({ task: this.task, run: this.run, fence: this.#fence, bytes, now: this.#openedAt });
+    const outcome = await this.#reading.store.append({
+      task: this.task,
+      run: this.run,
+      fence: this.#fence,
+      bytes,
+      now: this.#openedAt,
+    });
     if (outcome.outcome !== 'stored') throw new Error(`append: ${outcome.outcome}`);
     this.seq = outcome.nextSeq;
     this.digest = advanceDigest(this.digest, header);
-    const place = { task: this.task, run: this.run, firstLine: outcome.firstLine, position: outcome.position, count: header.count };
+    const place = {
+      task: this.task,
+      run: this.run,
+      firstLine: outcome.firstLine,
+      position: outcome.position,
+      count: header.count,
+    };
     if (header.reason === undefined) {
       this.lines += header.count;
       this.bytes += header.textBytes;

@@ -14,7 +14,7 @@ export function cursorWriter(epoch: string): (line: number) => string {
   const aligned = whole.length - (whole.length % 3);
   const prefix = whole.toString('base64url', 0, aligned);
   const rest = whole.toString('latin1', aligned);
-  return (line) => prefix + Buffer.from(rest + line, 'latin1').toString('base64url');
+  return (line) => prefix + Buffer.from(`${rest}${line}`, 'latin1').toString('base64url');
 }
 
 export function encodeCursor(cursor: Cursor): string {
@@ -25,10 +25,10 @@ export function encodeCursor(cursor: Cursor): string {
 export function decodeCursor(text: string): Cursor | undefined {
   if (text.length > MAX_CURSOR_CHARACTERS || !/^[\w-]+$/.test(text)) return undefined;
   const decoded = Buffer.from(text, 'base64url').toString();
-  const [, epoch, digits] = /^(.+)\.(\d{1,16})$/.exec(decoded) ?? [];
-  if (epoch === undefined) return undefined;
-  const line = Number(digits);
-  return Number.isSafeInteger(line) ? { epoch, line } : undefined;
+  const match = /^(.+)\.(\d{1,16})$/.exec(decoded);
+  if (match === null) return undefined;
+  const line = Number(match[2]);
+  return Number.isSafeInteger(line) ? { epoch: match[1], line } : undefined;
 }
 
 /** Far above any that we write. */

@@ -36,8 +36,11 @@ export function readTime(value: unknown, name: string): number {
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   // A + that was not encoded comes out of a query as a space.
   const text = typeof value === 'string' ? value.replace(/ (?=\d\d:?\d\d$)/, '+') : '';
-  const [, day, clock, zone] = ISO_8601.exec(text) ?? [];
-  const time = day === undefined ? NaN : Date.parse(`${day}T${clock ?? '00:00'}${zone ?? 'Z'}`);
+  const time = DAY.test(text)
+    ? Date.parse(text)
+    : MOMENT.test(text)
+      ? Date.parse(ZONE.test(text) ? text : `${text}Z`)
+      : NaN;
   if (Number.isNaN(time)) {
     throw new KerutaError(
       'INVALID_INPUT',
@@ -93,6 +96,8 @@ function isGiven(value: unknown): boolean {
 
 /** What other programs call them. */
 const OTHER_LEVELS: Record<string, Level | undefined> = { WARNING: 'WARN', FATAL: 'ERROR', TRACE: 'DEBUG' };
-const ISO_8601 = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?)?$/i;
+const DAY = /^\d{4}-\d\d-\d\d$/;
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/i;
+const ZONE = /(Z|T.*[+-]\d\d:?\d\d)$/i;
 /** Of one list: a person's filters are a handful. */
 const MAX_VALUES = 100;

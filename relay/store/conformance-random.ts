@@ -6,7 +6,7 @@ import { linesOf, openRun } from './conformance-run.ts';
 import { ModelState, ModelStore } from './model.ts';
 import type { OpenRun, Store } from './store.ts';
 
-const STEPS = 120;
+const STEPS = 80;
 const TASKS = ['alpha', 'beta', 'gamma'];
 
 interface KnownRun {

@@ -102,7 +102,7 @@ export async function linesOf(store: Store, from: Read['from']): Promise<string[
   let next = 'task' in from ? Math.max(1, from.line) : from.position;
   for (;;) {
     const place = 'task' in from ? { task: from.task, line: next } : { position: next };
-    const read = await store.read({ from: place, maxBytes: 100 });
+    const read = await store.read({ from: place, maxBytes: 400 });
     if (read.length === 0) return lines;
     for (const stored of read) {
       const first = 'task' in from ? stored.firstLine : (stored.position ?? NaN);

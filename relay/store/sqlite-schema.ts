@@ -85,7 +85,7 @@ const SCHEMA = `
 `;
 
 /** Stands in the file as user_version; a program reads its own format only. */
-export const STORE_FORMAT = 1;
+const STORE_FORMAT = 1;
 /** Stands in the file as application_id: "krut". */
 const APPLICATION_ID = 0x6b727574;
 /** How long one handle waits for another's commit before it says so. */
@@ -103,10 +103,10 @@ const JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024;
 export function openForWriting(path: string, maxBytes?: number): Database.Database {
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
   try {
-    // Both take effect only while the file is empty, hence before anything else.
+    checkFormat(db, path);
+    // Both take effect only while the file is empty, hence before anything that writes.
     db.pragma(`page_size = ${PAGE_BYTES}`);
     db.pragma('auto_vacuum = INCREMENTAL');
-    checkFormat(db, path);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.pragma(`cache_size = -${CACHE_KIB}`);
@@ -115,6 +115,9 @@ export function openForWriting(path: string, maxBytes?: number): Database.Databa
     db.pragma('wal_autocheckpoint = 0');
     if (maxBytes !== undefined) db.pragma(`max_page_count = ${Math.floor(maxBytes / PAGE_BYTES)}`);
     db.transaction(create).immediate(db, path);
+    // What a process left behind that ended on a failed fsync may be in memory only, and another fsync of the same pages
+    // would not say so. Copied into the file it is written anew.
+    db.pragma('wal_checkpoint(PASSIVE)');
     return db;
   } catch (error) {
     db.close();

@@ -2,13 +2,11 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { StoreError } from './store.ts';
 
-/**
- * A worker thread that answers requests, and what becomes of the store when it dies: `onDeath` is called once, with
- * the reason, unless `close` was called before.
- */
+/** A worker thread that answers requests. */
 export class StoreWorker<Request extends { type: string }, Answer> {
   onAnswer: (answer: Answer) => void = () => undefined;
-  onDeath: (error: StoreError) => void = () => undefined;
+  /** Resolves if the thread dies without having been asked to. */
+  readonly died: Promise<StoreError>;
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
   #closing = false;
@@ -16,13 +14,15 @@ export class StoreWorker<Request extends { type: string }, Answer> {
   constructor(worker: Worker) {
     this.#worker = worker;
     worker.on('message', (answer: Answer) => this.onAnswer(answer));
-    worker.on('error', (error) => this.#died(error));
-    this.#exited = new Promise((resolve) => {
-      worker.on('exit', (code) => {
-        this.#died(new Error(`it ended with code ${code}`));
-        resolve();
-      });
+    this.died = new Promise((resolve) => {
+      const died = (error: Error): void => {
+        if (this.#closing) return;
+        resolve(new StoreError('crashed', `a worker of the store died: ${error.message}`, { cause: error }));
+      };
+      worker.on('error', died);
+      worker.on('exit', (code) => died(new Error(`it ended with code ${code}`)));
     });
+    this.#exited = new Promise((resolve) => void worker.on('exit', () => resolve()));
   }
 
   post(request: Request, transfer: ArrayBuffer[] = []): void {
@@ -41,16 +41,14 @@ export class StoreWorker<Request extends { type: string }, Answer> {
     this.#closing = true;
     await this.#worker.terminate();
   }
-
-  #died(error: unknown): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    const message = error instanceof Error ? error.message : String(error);
-    this.onDeath(new StoreError('crashed', `a worker of the store died: ${message}`, { cause: error }));
-  }
 }
 
 /** Starts `name` of this folder: `.ts` from source, `.js` where it was built beside the bundle. */
 export function startWorker(name: string, workerData: unknown): Worker {
-  return new Worker(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url), { workerData, name });
+  // None of the process's own options: some of them (--input-type) are refused for a worker's file.
+  return new Worker(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url), {
+    workerData,
+    name,
+    execArgv: [],
+  });
 }

@@ -55,7 +55,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
 
 function ready(writer: StoreWorker<WriterRequest, WriterAnswer>): Promise<WriterState> {
   return new Promise((resolve, reject) => {
-    writer.onDeath = reject;
+    void writer.died.then(reject);
     writer.onAnswer = (answer) => {
       if (answer.type === 'ready') resolve(answer.state);
       else if (answer.type === 'failed') reject(new Error(answer.message));
@@ -96,7 +96,7 @@ class SqliteStore implements Store {
     this.#waiters.onFirst = () => this.#startPolling();
     writer.onAnswer = (answer) => this.#written(answer);
     reader.onAnswer = (answer) => this.#read(answer);
-    writer.onDeath = reader.onDeath = (error) => this.#die(error);
+    for (const worker of [writer, reader]) void worker.died.then((error) => this.#die(error));
   }
 
   epoch(): string {
@@ -186,7 +186,9 @@ class SqliteStore implements Store {
       this.#commits.hurry();
       await Promise.allSettled(this.#calls);
     }
-    await Promise.all([this.#reader.close({ id: 0, type: 'close' }), this.#writer.close({ type: 'close' })]);
+    await this.#reader.close({ id: 0, type: 'close' });
+    // The last connection copies the write-ahead log into the file and removes it, which takes one that may write.
+    await this.#writer.close({ type: 'close' });
   }
 
   /** Nothing works any more: whoever waits hears of it, and so does whoever calls from now on. */

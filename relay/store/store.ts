@@ -25,7 +25,8 @@ export interface Store {
    * Compare-and-append on the run's next seq, decided inside the engine:
    *   - the chunk starts at the next seq: stored, and line numbers and positions are given;
    *   - it ends at or below it: `duplicate`, nothing changes;
-   *   - it overlaps it: clipped, the rest is stored (the clip advances the digest with the clipped chunk's own CRC);
+   *   - it overlaps it: clipped, the rest is stored (the clip advances the digest with the clipped chunk's own CRC; a
+   *     body that can't be read for it leaves a `corrupt` gap over those lines);
    *   - it starts above: `expected`, nothing changes;
    *   - the fence is older than the run's, or the run is unknown: `fenced`; the run has ended: `ended`.
    * Numbers, positions, counts, digest and last-seen change in the same step. Durable when it resolves; appends of
@@ -41,7 +42,8 @@ export interface Store {
    */
   end(end: EndRun): Promise<EndOutcome>;
 
-  /** Notes that a writer lives and how far it is (`nextSeq`, if known). Ignored if fenced. Need not be durable. */
+  /** Notes that a writer lives and how far it is (`nextSeq`, if known); like an append, makes a `lost` run `running`.
+   * Ignored if fenced. Need not be durable; may take a moment to resolve, since it waits for company. */
   seen(seen: { task: string; run: string; fence: number; nextSeq?: number; now: number }): Promise<void>;
 
   /** Makes every `running` run `lost` that was last seen before `before`, and names them. */
@@ -61,8 +63,8 @@ export interface Store {
   head(task: string): Promise<TaskHead | undefined>;
 
   /**
-   * Resolves when the task's head is past `nextLine` or its revision is not `revision` (any head, if the task did
-   * not exist and now does); at once if that is so already. May wake spuriously. Rejects with the signal's reason.
+   * Resolves when the task's head is past `nextLine` or its revision above `revision` (0 before the task exists, which
+   * any head then is above); at once if that is so already. May wake spuriously. Rejects with the signal's reason.
    */
   wait(task: string, past: { nextLine: number; revision: number }, signal: AbortSignal): Promise<void>;
 

@@ -21,7 +21,7 @@ export function parseConfig(text: string, name: string): FileValues {
   }
   const values = new Map<string, FileValue>();
   const walk = (node: unknown, path: string, offset: number): void => {
-    const at = resolved(node, document);
+    const at = resolved(node, document, place(offset));
     if (isEmpty(at)) return;
     if (KEYS.has(path)) values.set(path, { raw: rawOf(at, path, place(offset), document), place: place(offset) });
     else if (!isMap(at))
@@ -48,8 +48,11 @@ const SECTIONS = new Set(
   [...KEYS].flatMap((key) => key.split('.').map((_, at, parts) => parts.slice(0, at).join('.'))),
 );
 
-function resolved(node: unknown, document: Document): unknown {
-  return isAlias(node) ? node.resolve(document) : node;
+function resolved(node: unknown, document: Document, place: string): unknown {
+  if (!isAlias(node)) return node;
+  const target = node.resolve(document);
+  if (target === undefined) throw new UsageError(`${place}: not YAML: there is no anchor &${node.source}`);
+  return target;
 }
 
 /** A key without a value, as a section whose keys are all commented out. */
@@ -59,7 +62,7 @@ function isEmpty(node: unknown): boolean {
 
 function rawOf(node: unknown, key: string, place: string, document: Document): Raw {
   const text = (value: unknown): string => {
-    const scalar = resolved(value, document);
+    const scalar = resolved(value, document, place);
     if (!isScalar(scalar)) throw new UsageError(`${place}: ${key} holds a list or a mapping where text belongs`);
     // As it was written: `1_000` or `0755` mean what they say, not what YAML makes of them.
     return scalar.source ?? String(scalar.value);

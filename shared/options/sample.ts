@@ -54,18 +54,18 @@ function entry(row: Row, key: string, before: string): string[] {
     (part) => part !== '',
   );
   const wrapped = wrap(comment.join(' '), WIDTH - before.length - 2).map((line) => `${before}# ${line}`);
-  return [...wrapped, ...yamlOf(row, key).map((line) => `${before}#${line}`)];
+  return [...wrapped, `${before}#${key}: ${yamlOf(row)}`];
 }
 
-/** The key with its default, or with an example. */
-function yamlOf(row: Row, key: string): string[] {
+/** The default, or an example. */
+function yamlOf(row: Row): string {
   const { kind } = row;
   const value: unknown = row.default;
   const plain = value !== undefined && typeof value !== 'function' && typeof value !== 'object';
-  if (plain) return [`${key}: ${kind.print(value)}`];
-  if (Array.isArray(value)) return [`${key}:`, `  - '${kind.example}'`];
-  if (typeof value === 'object' && value !== null) return [`${key}:`, `  ${kind.example.replace('=', ': ')}`];
-  return [`${key}: ${kind.example}`];
+  if (plain) return kind.print(value);
+  if (Array.isArray(value)) return `['${kind.example}']`;
+  if (typeof value === 'object' && value !== null) return `{ ${kind.example.replace('=', ': ')} }`;
+  return kind.example;
 }
 
 function wrap(text: string, width: number): string[] {

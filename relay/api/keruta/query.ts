@@ -101,7 +101,10 @@ function readNumber(
   if (text === undefined) return fallback;
   const number = /^\d+$/.test(text) ? Number(text) : NaN;
   if (number >= min && number <= max) return number;
-  throw new KerutaError('INVALID_INPUT', `${name} is ${JSON.stringify(text)}; it must be a number from ${min} to ${max}.`);
+  throw new KerutaError(
+    'INVALID_INPUT',
+    `${name} is ${JSON.stringify(text)}; it must be a number from ${min} to ${max}.`,
+  );
 }
 
 /** What is given once; an empty value counts as none. */

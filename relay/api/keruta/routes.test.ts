@@ -46,7 +46,13 @@ async function writeLines(reading: Reading, { gaps }: { gaps: boolean }): Promis
   for (let chunk = 0; chunk < 8; chunk++) {
     const lines = Array.from({ length: 1 + (chunk % 5) }, (_, i) => {
       const n = line + i;
-      return { line: n, text: `Text ${n}`, level: LEVELS[(n * 7) % 4], source: SOURCES[n % 3], time: T0 + ((n * 13) % 20) * 1000 };
+      return {
+        line: n,
+        text: `Text ${n}`,
+        level: LEVELS[(n * 7) % 4],
+        source: SOURCES[n % 3],
+        time: T0 + ((n * 13) % 20) * 1000,
+      };
     });
     await run.write(...lines);
     written.push(...lines);
@@ -100,13 +106,23 @@ for (const { what, gaps } of [
           for (let page = 0; page <= totalPages; page++) {
             const { body } = await get(`/tasks/t/logs?page=${page}&size=${size}&order=${order}${query}`);
             const lines = body.content.map(({ lineNumber, message }) => `${lineNumber} ${message}`);
-            assert.deepEqual(lines, sorted.slice(page * size, (page + 1) * size), `${query} ${order} ${page} of ${size}`);
+            assert.deepEqual(
+              lines,
+              sorted.slice(page * size, (page + 1) * size),
+              `${query} ${order} ${page} of ${size}`,
+            );
             const { totalElements, number } = body;
-            assert.deepEqual([totalElements, body.totalPages, body.size, number], [wanted.length, totalPages, size, page]);
+            assert.deepEqual(
+              [totalElements, body.totalPages, body.size, number],
+              [wanted.length, totalPages, size, page],
+            );
           }
         }
         assert.deepEqual(await byCursor(get, `/tasks/t/logs?size=${size}${query}`, 'after'), wanted);
-        assert.deepEqual(await byCursor(get, `/tasks/t/logs?size=${size}&order=desc${query}`, 'before'), wanted.toReversed());
+        assert.deepEqual(
+          await byCursor(get, `/tasks/t/logs?size=${size}&order=desc${query}`, 'before'),
+          wanted.toReversed(),
+        );
       }
       assert.equal((await get(`/tasks/t/logs/count?${query}`)).body.count, wanted.length);
     }
@@ -114,7 +130,11 @@ for (const { what, gaps } of [
 }
 
 /** All lines, page after page. */
-async function byCursor(get: (url: string) => Promise<Answer>, url: string, parameter: 'after' | 'before'): Promise<string[]> {
+async function byCursor(
+  get: (url: string) => Promise<Answer>,
+  url: string,
+  parameter: 'after' | 'before',
+): Promise<string[]> {
   const lines: string[] = [];
   let next: string | null | undefined = parameter === 'after' ? 'start' : 'now';
   while (next) {
@@ -138,7 +158,10 @@ test('each gap is on exactly one page', async (t) => {
     const pages = [];
     for (const page of [0, 1, 2, 3]) {
       const { body } = await get(`/tasks/t/logs?size=1&page=${page}${query}`);
-      pages.push([...body.content.map(({ message }) => message), ...(body.gaps ?? []).map((gap) => `${gap.fromLine}-${gap.toLine}`)]);
+      pages.push([
+        ...body.content.map(({ message }) => message),
+        ...(body.gaps ?? []).map((gap) => `${gap.fromLine}-${gap.toLine}`),
+      ]);
     }
     assert.deepEqual(pages, [['3', '1-2'], ['4'], ['7', '5-6', '8-8'], []], query);
   }
@@ -146,7 +169,9 @@ test('each gap is on exactly one page', async (t) => {
 
 test('a line has every field, its id being a cursor', async (t) => {
   const { reading, get } = await setUp(t);
-  await (await new TestRun(reading, 't').open()).write({ text: 'a"b', source: 'agent', level: 'DEBUG', metadata: '{"k":[1]}' });
+  await (
+    await new TestRun(reading, 't').open()
+  ).write({ text: 'a"b', source: 'agent', level: 'DEBUG', metadata: '{"k":[1]}' });
   const { body } = await get('/tasks/t/logs');
   assert.deepEqual(body, {
     content: [
@@ -200,7 +225,10 @@ for (const { time, ms } of [
     await (await new TestRun(reading, 't').open()).write({ text: 'before', time: ms - 1 }, { text: 'at', time: ms });
     for (const from of [time, encodeURIComponent(time)]) {
       const { body } = await get(`/tasks/t/logs?from=${from}`);
-      assert.deepEqual(body.content.map(({ message }) => message), ['at']);
+      assert.deepEqual(
+        body.content.map(({ message }) => message),
+        ['at'],
+      );
     }
   });
 }
@@ -238,16 +266,31 @@ test('a task says how it is and what became of its runs', async (t) => {
   await run.write('one', { text: 'two', level: 'ERROR', source: 'stderr' });
   await run.gap(4);
   await run.end(9);
-  const { body } = (await get('/tasks/t')) as unknown as { body: Record<string, unknown> & { runs: Record<string, unknown>[] } };
+  const { body } = (await get('/tasks/t')) as unknown as {
+    body: Record<string, unknown> & { runs: Record<string, unknown>[] };
+  };
   const { runs, createdAt, updatedAt, storedBytes, ...task } = body;
   assert.ok(createdAt && updatedAt && storedBytes);
   assert.deepEqual(task, {
     ...{ taskId: 't', name: null, status: 'failed', pipelineId: null, labels: { team: 'blue' } },
-    ...{ runCount: 1, openRuns: 0, exitCode: 9, signal: null, lines: 2, missing: 4, firstLine: 1, lastLine: 6, bytes: 8 },
+    ...{
+      runCount: 1,
+      openRuns: 0,
+      exitCode: 9,
+      signal: null,
+      lines: 2,
+      missing: 4,
+      firstLine: 1,
+      lastLine: 6,
+      bytes: 8,
+    },
     logCounts: { stdout: 1, stderr: 1, agent: 0 },
     levelCounts: { DEBUG: 0, INFO: 1, WARN: 0, ERROR: 1 },
     timeRange: { start: new Date(T0).toISOString(), end: new Date(T0).toISOString() },
   });
   const [{ run: id, status, exitCode, verified, lines, behind }] = runs;
-  assert.deepEqual({ id, status, exitCode, verified, lines, behind }, { id: run.run, status: 'failed', exitCode: 9, verified: true, lines: 2, behind: 0 });
+  assert.deepEqual(
+    { id, status, exitCode, verified, lines, behind },
+    { id: run.run, status: 'failed', exitCode: 9, verified: true, lines: 2, behind: 0 },
+  );
 });

@@ -85,7 +85,12 @@ async function cursorPage(reader: Reader, task: TaskRecord, { query, signal }: P
   const behind = Math.min(await reader.place(task.task, before ?? 'now'), task.nextLine);
   const from = await reader.placeBefore(task.task, { before: behind, count: size, filter, signal });
   const page = await reader.pageFrom(task, { filter, from, through: behind - 1, size, signal });
-  return pageJson(page, { reader, task, query, members: { size, next: from > task.trimmedLine + 1 ? cursors(from) : null } });
+  return pageJson(page, {
+    reader,
+    task,
+    query,
+    members: { size, next: from > task.trimmedLine + 1 ? cursors(from) : null },
+  });
 }
 
 /** `start` and `now` name no line that a page could lie behind, but the place before one. */

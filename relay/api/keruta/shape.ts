@@ -11,7 +11,8 @@ export type Cursors = (line: number) => string;
 /** The JSON of each line of an event, `prefix` being the members that come first (`"type":"log",` or nothing). */
 export function linesJson({ block, first, end, matches }: LinesEvent, { cursors, prefix = '' }: LineStyle): string[] {
   const lines = block.lines();
-  if (lines === undefined) throw new Error(`block ${block.firstLine} of ${block.task} can't be rendered: it can't be read`);
+  if (lines === undefined)
+    throw new Error(`block ${block.firstLine} of ${block.task} can't be rendered: it can't be read`);
   const render = lineWriter({ task: block.task, run: block.run, firstLine: block.firstLine, lines, cursors, prefix });
   if (matches !== undefined) return Array.from(matches, render);
   const json = new Array<string>(end - first);
@@ -47,20 +48,9 @@ function lineWriter(of: {
     const kind = kinds[index];
     const line = firstLine + index;
     const message = JSON.stringify(text.toString('utf8', starts[index], starts[index + 1] - 1));
-    const meta = metadata?.[index];
-    return (
-      open +
-      cursors(line) +
-      afterId +
-      timestamp +
-      words[kind & PAIR_BITS] +
-      message +
-      ',"lineNumber":' +
-      line +
-      ',"metadata":' +
-      (meta === undefined ? '{}' : metadataJson(meta)) +
-      ((kind & (KIND_MORE | KIND_REST)) === 0 ? '}' : pieceJson(kind, of.run))
-    );
+    const more = (kind & (KIND_MORE | KIND_REST)) === 0 ? '' : pieceJson(kind, of.run);
+    const meta = metadata?.[index] === undefined ? '{}' : metadataJson(metadata[index]);
+    return `${open}${cursors(line)}${afterId}${timestamp}${words[kind & PAIR_BITS]}${message},"lineNumber":${line},"metadata":${meta}${more}}`;
   };
 }
 
@@ -75,7 +65,7 @@ function kindWords(): string[] {
 
 /** Who joins pieces needs to know whose they are. */
 function pieceJson(kind: number, run: string): string {
-  return `${(kind & KIND_MORE) !== 0 ? ',"more":true' : ''}${(kind & KIND_REST) !== 0 ? ',"rest":true' : ''},"run":"${run}"}`;
+  return `${(kind & KIND_MORE) !== 0 ? ',"more":true' : ''}${(kind & KIND_REST) !== 0 ? ',"rest":true' : ''},"run":"${run}"`;
 }
 
 /** What a sender gave as metadata. It was stored unread, so it may be anything. */
@@ -102,7 +92,8 @@ export function endMessage({ task, runs }: EndEvent, cursors: Cursors): EndMessa
     status: task.status,
     exitCode: task.exitCode,
     signal: task.signal,
-    durationMs: runs.length === 0 ? null : Math.max(0, Math.max(...ends) - Math.min(...runs.map((run) => run.startedAt))),
+    durationMs:
+      runs.length === 0 ? null : Math.max(0, Math.max(...ends) - Math.min(...runs.map((run) => run.startedAt))),
     lines: task.lines,
     missing: task.missing,
     runs: task.runs,
@@ -129,8 +120,12 @@ export function taskJson(task: TaskRecord): Record<string, unknown> {
     lastLine: task.nextLine - 1,
     bytes: task.textBytes,
     storedBytes: task.storedBytes,
-    logCounts: Object.fromEntries(SOURCES.map((source) => [source, countPairs(task.counts, pairsOf({ sources: [source] }))])),
-    levelCounts: Object.fromEntries(LEVELS.map((level) => [level, countPairs(task.counts, pairsOf({ levels: [level] }))])),
+    logCounts: Object.fromEntries(
+      SOURCES.map((source) => [source, countPairs(task.counts, pairsOf({ sources: [source] }))]),
+    ),
+    levelCounts: Object.fromEntries(
+      LEVELS.map((level) => [level, countPairs(task.counts, pairsOf({ levels: [level] }))]),
+    ),
     timeRange:
       task.minTime === null || task.maxTime === null ? null : { start: iso(task.minTime), end: iso(task.maxTime) },
     createdAt: iso(task.createdAt),

@@ -67,7 +67,8 @@ function readOptions(given: z.infer<typeof options>): Subscribe {
 /** Lines of `tail` are looked for backward, which takes time and memory. */
 const MAX_TAIL_LINES = 1_000_000;
 
-const optional = <T extends z.ZodMiniType>(type: T): z.ZodMiniOptional<z.ZodMiniNullable<T>> => z.optional(z.nullable(type));
+const optional = <T extends z.ZodMiniType>(type: T): z.ZodMiniOptional<z.ZodMiniNullable<T>> =>
+  z.optional(z.nullable(type));
 const texts = optional(z.array(z.string()));
 const place = z.union([z.string(), z.int().check(z.nonnegative())]);
 const time = optional(z.union([z.string(), z.number()]));

@@ -95,7 +95,8 @@ export class Subscription {
       signal.throwIfAborted();
       const epoch = reader.epoch();
       // Epochs change once in a store's life, if at all.
-      if (this.#style?.epoch !== epoch) this.#style = { task, batch, epoch, cursors: reader.cursors(), filterKey: filter.key };
+      if (this.#style?.epoch !== epoch)
+        this.#style = { task, batch, epoch, cursors: reader.cursors(), filterKey: filter.key };
       const frames = renderBatch(read, this.#style);
       if (!out.open) return;
       out.write(...frames);

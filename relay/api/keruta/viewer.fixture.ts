@@ -7,10 +7,18 @@ import { until, type Reading } from '../../reading.fixture.ts';
 import { serveViewer, type ViewerOptions } from './viewer.ts';
 
 /** Serves viewers at `ws://…/{taskId}` until the test is over. */
-export async function serveViewers(t: TestContext, reading: Reading, options: Partial<ViewerOptions> = {}): Promise<ViewerServer> {
+export async function serveViewers(
+  t: TestContext,
+  reading: Reading,
+  options: Partial<ViewerOptions> = {},
+): Promise<ViewerServer> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
   server.on('connection', (socket, request) => {
-    serveViewer(socket, { taskId: decodeURIComponent((request.url ?? '').slice(1)), reader: reading.reader, ...options });
+    serveViewer(socket, {
+      taskId: decodeURIComponent((request.url ?? '').slice(1)),
+      reader: reading.reader,
+      ...options,
+    });
   });
   await once(server, 'listening');
   t.after(() => {

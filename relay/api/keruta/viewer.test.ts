@@ -47,7 +47,15 @@ test('a bare connect is subscribed from now on, and every field is there', async
       lineNumber: 2,
       metadata: { a: 1 },
     },
-    { ...line, id: encodeCursor({ epoch, line: 3 }), source: 'stdout', level: 'INFO', message: '', lineNumber: 3, metadata: {} },
+    {
+      ...line,
+      id: encodeCursor({ epoch, line: 3 }),
+      source: 'stdout',
+      level: 'INFO',
+      message: '',
+      lineNumber: 3,
+      metadata: {},
+    },
   ]);
   assert.ok(viewer.frames.every((frame) => !frame.startsWith('[')));
 });
@@ -65,7 +73,12 @@ test('metadata that is no JSON object is shown as what it is', async (t) => {
 
 test('pieces of a longer line say so, and whose they are', async (t) => {
   const { run, server } = await setUp(t);
-  await run.write({ text: 'ab', flags: KIND_MORE }, { text: 'cd', flags: KIND_REST | KIND_MORE }, { text: 'ef', flags: KIND_REST }, 'g');
+  await run.write(
+    { text: 'ab', flags: KIND_MORE },
+    { text: 'cd', flags: KIND_REST | KIND_MORE },
+    { text: 'ef', flags: KIND_REST },
+    'g',
+  );
   const viewer = await subscribe(server, { from: 'start' });
   await viewer.saw('log', 4);
   assert.deepEqual(
@@ -87,7 +100,11 @@ for (const { what, options, lines } of [
   { what: 'nothing', options: {}, lines: ['4 four'] },
   { what: 'the last two lines', options: { tail: 2 }, lines: ['2 two', '3 three', '4 four'] },
   { what: 'no lines before the end', options: { tail: 0 }, lines: ['4 four'] },
-  { what: 'more lines before the end than there are', options: { tail: 9 }, lines: ['1 one', '2 two', '3 three', '4 four'] },
+  {
+    what: 'more lines before the end than there are',
+    options: { tail: 9 },
+    lines: ['1 one', '2 two', '3 three', '4 four'],
+  },
   { what: 'the last line that matches', options: { tail: 1, q: 'O' }, lines: ['2 two', '4 four'] },
 ]) {
   test(`a subscription from ${what}`, async (t) => {
@@ -150,7 +167,10 @@ test('replacing the filter during a flood leaves nothing out and sends nothing t
   }
   await viewer.saw('log', 300);
   await viewer.saw('subscribed', 31);
-  assert.deepEqual(viewer.lines, Array.from({ length: 300 }, (_, i) => `${i + 1} ${i + 1}`));
+  assert.deepEqual(
+    viewer.lines,
+    Array.from({ length: 300 }, (_, i) => `${i + 1} ${i + 1}`),
+  );
 });
 
 test('a second task is a subscription beside the first, until it is unsubscribed', async (t) => {
@@ -168,7 +188,10 @@ test('a second task is a subscription beside the first, until it is unsubscribed
   await other.write('more of u');
   await viewer.saw('log', 3);
   assert.deepEqual(
-    viewer.of('log').map((log) => `${log.taskId}: ${log.message}`).sort(),
+    viewer
+      .of('log')
+      .map((log) => `${log.taskId}: ${log.message}`)
+      .sort(),
     ['t: of t', 'u/ö: more of u', 'u/ö: of u'],
   );
 });
@@ -223,9 +246,17 @@ for (const { what, frame, code } of [
   { what: 'what is not JSON', frame: '{', code: 'INVALID_MESSAGE_FORMAT' },
   { what: 'no object', frame: '[]', code: 'INVALID_MESSAGE_FORMAT' },
   { what: 'an unknown type', frame: '{"type":"shout"}', code: 'INVALID_MESSAGE_FORMAT' },
-  { what: 'options of the wrong type', frame: '{"type":"subscribe","options":{"batch":"yes"}}', code: 'INVALID_MESSAGE_FORMAT' },
+  {
+    what: 'options of the wrong type',
+    frame: '{"type":"subscribe","options":{"batch":"yes"}}',
+    code: 'INVALID_MESSAGE_FORMAT',
+  },
   { what: 'an unknown level', frame: '{"type":"subscribe","options":{"levels":["LOUD"]}}', code: 'INVALID_INPUT' },
-  { what: 'a regular expression that is none', frame: '{"type":"subscribe","options":{"regex":"("}}', code: 'INVALID_INPUT' },
+  {
+    what: 'a regular expression that is none',
+    frame: '{"type":"subscribe","options":{"regex":"("}}',
+    code: 'INVALID_INPUT',
+  },
   { what: 'two places to start', frame: '{"type":"subscribe","options":{"from":1,"tail":1}}', code: 'INVALID_INPUT' },
   { what: 'a task id that can be none', frame: '{"type":"subscribe","taskId":"a\\u0000"}', code: 'INVALID_INPUT' },
   { what: 'a cursor that is none', frame: '{"type":"subscribe","options":{"after":"12"}}', code: 'INVALID_CURSOR' },
@@ -268,16 +299,29 @@ test('two viewers of one task get what each of them asked for', async (t) => {
   ]);
   const levels = ['INFO', 'ERROR'] as const;
   const sources = ['stdout', 'stderr'] as const;
-  const written = Array.from({ length: 100 }, (_, i) => ({ text: `${i}`, level: levels[i % 2], source: sources[(i >> 1) % 2] }));
+  const written = Array.from({ length: 100 }, (_, i) => ({
+    text: `${i}`,
+    level: levels[i % 2],
+    source: sources[(i >> 1) % 2],
+  }));
   for (let i = 0; i < 100; i += 5) await run.write(...written.slice(i, i + 5));
   const wanted = (keep: (line: (typeof written)[number]) => boolean): string[] =>
     written.flatMap((line, i) => (keep(line) ? [`${i + 1} ${line.text}`] : []));
   await all.saw('log', 100);
   await errors.saw('log', 50);
   await stderr.saw('log', wanted((line) => line.source === 'stderr' && /[12]/.test(line.text)).length);
-  assert.deepEqual(all.lines, wanted(() => true));
-  assert.deepEqual(errors.lines, wanted((line) => line.level === 'ERROR'));
-  assert.deepEqual(stderr.lines, wanted((line) => line.source === 'stderr' && /[12]/.test(line.text)));
+  assert.deepEqual(
+    all.lines,
+    wanted(() => true),
+  );
+  assert.deepEqual(
+    errors.lines,
+    wanted((line) => line.level === 'ERROR'),
+  );
+  assert.deepEqual(
+    stderr.lines,
+    wanted((line) => line.source === 'stderr' && /[12]/.test(line.text)),
+  );
 });
 
 test('a viewer that does not read holds nobody up, costs little, and gets everything later', async (t) => {
@@ -287,7 +331,8 @@ test('a viewer that does not read holds nobody up, costs little, and gets everyt
   slow.socket.pause();
   const fast = await subscribe(server, { from: 'start', batch: true });
   const text = 'x'.repeat(1000);
-  for (let i = 0; i < 60; i++) await run.write(...Array.from({ length: 200 }, (_, line) => `${i * 200 + line} ${text}`));
+  for (let i = 0; i < 60; i++)
+    await run.write(...Array.from({ length: 200 }, (_, line) => `${i * 200 + line} ${text}`));
   await fast.saw('log', 12_000);
   const sockets = [...server.server.clients];
   const held = Math.max(...sockets.map((socket) => socket.bufferedAmount));

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, describe, test } from 'node:test';
+
+const ROOT = join(import.meta.dirname, '..');
+const OLD_NODE = '/usr/bin/node';
+const NEW_PATH = `${dirname(process.execPath)}:/usr/bin:/bin`;
+
+// Inside node_modules, where the bundle finds its native modules, and under a name that needs quoting.
+mkdirSync(join(ROOT, 'node_modules/.cache'), { recursive: true });
+const folder = mkdtempSync(join(ROOT, 'node_modules/.cache/keruta build '));
+const dist = join(folder, 'dist');
+const bin = join(folder, 'bin');
+const children: ChildProcess[] = [];
+
+before(() => {
+  const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'scripts/build.ts'), dist], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  // As npm does it: a relative link to a link.
+  mkdirSync(bin);
+  symlinkSync('../dist/keruta-agent', join(bin, 'first'));
+  symlinkSync('first', join(bin, 'keruta-agent'));
+  symlinkSync(join(dist, 'keruta-relay'), join(bin, 'keruta-relay'));
+});
+
+after(() => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true });
+});
+
+function run(file: string, args: string[], { path = NEW_PATH, cwd = folder } = {}) {
+  const env = { PATH: path, HOME: folder };
+  const { status, stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', env, cwd });
+  return { code: status, stdout, stderr };
+}
+
+describe('the launcher', () => {
+  const shells = ['/bin/sh', '/usr/bin/dash', '/bin/bash', '/bin/busybox'];
+  for (const shell of shells) {
+    const skip = existsSync(shell) ? false : `there is no ${shell} on this machine`;
+    const before = shell.endsWith('busybox') ? ['sh'] : [];
+    test(`works under ${shell}, by its path, by links, by PATH and from its own folder`, { skip }, () => {
+      const version = /^\d+\.\d+\.\d+\n$/;
+      assert.match(run(shell, [...before, join(dist, 'keruta-agent'), '--version']).stdout, version);
+      assert.match(run(shell, [...before, join(bin, 'keruta-agent'), '--version']).stdout, version);
+      assert.match(run(shell, [...before, join(bin, 'keruta-relay'), '--version']).stdout, version);
+      assert.match(
+        run(shell, [...before, '-c', 'keruta-agent --version'], { path: `${bin}:${NEW_PATH}` }).stdout,
+        version,
+      );
+      assert.match(run(shell, [...before, 'keruta-agent', '--version'], { cwd: dist }).stdout, version);
+    });
+  }
+
+  test('says in a sentence that there is no node', () => {
+    const result = run('/bin/sh', [join(dist, 'keruta-relay')], { path: '/nowhere' });
+    assert.deepEqual(result, {
+      code: 2,
+      stdout: '',
+      stderr: 'keruta-relay needs Node.js 22.19 or newer, and there is no node in PATH.\n',
+    });
+  });
+});
+
+describe('an older Node', () => {
+  const version = existsSync(OLD_NODE) ? spawnSync(OLD_NODE, ['--version'], { encoding: 'utf8' }).stdout.trim() : '';
+  const [major, minor] = version.slice(1).split('.').map(Number);
+  const old = version !== '' && (major < 22 || (major === 22 && minor < 19));
+  const skip = old ? false : `there is no older Node at ${OLD_NODE}`;
+
+  test('in PATH is refused with a sentence', { skip }, () => {
+    const result = run(join(dist, 'keruta-agent'), ['--version'], { path: '/usr/bin:/bin' });
+    const stderr = `keruta-agent needs Node.js 22.19 or newer; the node in PATH is ${version}.\n`;
+    assert.deepEqual(result, { code: 2, stdout: '', stderr });
+  });
+
+  test('started by hand is refused with a sentence', { skip }, () => {
+    const result = run(OLD_NODE, [join(dist, 'relay.mjs')]);
+    const stderr = `keruta-relay needs Node.js 22.19 or newer; this is ${version}.\n`;
+    assert.deepEqual(result, { code: 2, stdout: '', stderr });
+  });
+});
+
+describe('the bundle', () => {
+  test('runs a script, brings its log to the relay and shows it', async () => {
+    const data = join(folder, 'data');
+    const relay = spawn(join(bin, 'keruta-relay'), ['--port', '0', '--data', data, '--log-level', 'silent'], {
+      env: { PATH: NEW_PATH },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.push(relay);
+    const [line] = (await once(createInterface({ input: relay.stdout }), 'line')) as [string];
+    const api = ['--api-url', line.replace(/.* /, '')];
+
+    const command = ['sh', '-c', 'echo one; echo two; exit 3'];
+    const executed = run(join(bin, 'keruta-agent'), ['execute', '--task-id', 't1', ...api, '--', ...command]);
+    assert.deepEqual(executed, { code: 3, stdout: 'one\ntwo\n', stderr: '' });
+    const shown = run(join(bin, 'keruta-agent'), ['logs', 't1', '--follow', '--exit-code', ...api]);
+    assert.deepEqual({ code: shown.code, stdout: shown.stdout }, { code: 3, stdout: 'one\ntwo\n' });
+
+    relay.kill('SIGTERM');
+    assert.deepEqual(await once(relay, 'exit'), [0, null]);
+  });
+
+  test('leaves SIGUSR1 to the script and opens no inspector', async () => {
+    const script = 'trap "echo got it; exit 0" USR1; echo ready; while :; do sleep 0.05; done';
+    const args = ['execute', '--task-id', 't2', '--disable-log-streaming', '--', 'sh', '-c', script];
+    const agent = spawn(join(bin, 'keruta-agent'), args, {
+      env: { PATH: NEW_PATH },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    children.push(agent);
+    let stderr = '';
+    agent.stderr.on('data', (bytes) => (stderr += String(bytes)));
+    const lines = createInterface({ input: agent.stdout })[Symbol.asyncIterator]();
+    assert.equal((await lines.next()).value, 'ready');
+    const exited = once(agent, 'exit');
+    agent.kill('SIGUSR1');
+    assert.equal((await lines.next()).value, 'got it');
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(stderr, '');
+  });
+});
