@@ -10,9 +10,11 @@ export function addFlush(root: Command, call: Call): void {
     .summary('send what earlier runs left in the spool')
     .description('Sends what earlier runs left in the spool, of all tasks or of one.');
   addAgentFlags(command, ['spoolDir', 'taskId', 'drainTimeoutMs', ...RELAY_FLAGS]).action(async () => {
-    const { config } = await call.load(command);
+    const { config, origins } = await call.load(command);
     const { flush } = await import('./flush.ts');
-    call.exitCode = await flush(config);
+    // Each spool knows where its run was sent; only what the user says counts more.
+    const isDefault = origins.websocketUrl[0].from === 'default';
+    call.exitCode = await flush({ ...config, websocketUrl: isDefault ? undefined : config.websocketUrl });
   });
 }
 

@@ -22,6 +22,7 @@ export class RunOutbox implements Outbox {
   readonly #backlog: Backlog;
   readonly #uplink: Uplink;
   #drain: Drain | undefined;
+  #bringsEarlier = false;
   #wasIdle = false;
   #wasFull = false;
   #closed: Promise<void> | undefined;
@@ -31,11 +32,12 @@ export class RunOutbox implements Outbox {
     this.#options = options;
     this.#backlog = new Backlog({
       ...options,
-      spool: new Spool(),
+      spool: options.spool ?? new Spool(),
       path: spoolPath(spoolDir, run, task),
       meta: spoolMeta(options),
     });
     this.#uplink = createUplink(options, this.#backlog, { onCancel: options.onCancel });
+    this.#uplink.waits = options.earlier !== undefined;
     this.#backlog.onChange = this.#uplink.onChange = () => this.#update();
     this.#backlog.start();
     startUplink(options, this.#uplink, task).catch((error: unknown) => this.#uplink.giveUp(String(error)));
@@ -80,9 +82,27 @@ export class RunOutbox implements Outbox {
   }
 
   #update(): void {
+    if (this.#uplink.connected && this.#uplink.waits) void this.#bringEarlier();
     this.#uplink.pump();
     this.#drain?.update();
     this.#tell();
+  }
+
+  /** Once the relay is there: lines get their numbers in the order in which they arrive. */
+  async #bringEarlier(): Promise<void> {
+    const { earlier, onWarning } = this.#options;
+    if (this.#bringsEarlier) return;
+    this.#bringsEarlier = true;
+    try {
+      await earlier?.(() => {
+        this.#uplink.progress++;
+        this.#drain?.update();
+      });
+    } catch (error) {
+      onWarning(`what earlier runs left could not be sent: ${(error as Error).message}`);
+    }
+    this.#uplink.waits = false;
+    this.#update();
   }
 
   #tell(): void {
@@ -202,12 +222,16 @@ export interface LinkOptions {
 }
 
 export interface DeliveryOptions extends LinkOptions, Omit<SpoolMeta, 'url'> {
+  /** One that is warm already, which saves time. */
+  spool?: Spool;
   spoolDir: string;
   spoolLimitBytes: number;
   overflow: 'drop-oldest' | 'block';
   memoryLimitBytes: number;
   /** After the end, all in all. Absent: as long as acks come, see ADAPTIVE_DRAIN. */
   drainTimeoutMs?: number;
+  /** Brings what earlier runs of the task left, before anything of this one is sent; says when it gets on. */
+  earlier?: (onProgress: () => void) => Promise<unknown>;
   /** The relay asks that the script be stopped. */
   onCancel: (reason: string) => void;
 }

@@ -131,7 +131,9 @@ function report(delivery: Delivery, config: AgentConfig): void {
   const { outcome, unsentLines, missingLines, problem } = delivery;
   const why = problem === undefined ? '' : ` (${problem})`;
   if (outcome === 'spooled') {
-    warn(`${unsentLines} lines wait in ${config.spoolDir}${why}; send them with: keruta-agent flush`);
+    warn(
+      `${waiting(unsentLines)} in the spool${why}; send with: keruta-agent flush --spool-dir ${quoted(config.spoolDir)}`,
+    );
   } else if (outcome === 'lost') {
     warn(`${unsentLines} lines could be kept nowhere and are lost${why}`);
   } else if (outcome === 'unverified') {
@@ -140,9 +142,20 @@ function report(delivery: Delivery, config: AgentConfig): void {
   if (missingLines > 0) warn(`${missingLines} lines are missing from the log; it shows where`);
 }
 
+function waiting(lines: number): string {
+  // All lines are there, but the relay has not verified that they are all.
+  if (lines === 0) return 'the end of the log waits';
+  return lines === 1 ? '1 line waits' : `${lines} lines wait`;
+}
+
 function commandLine(command: Command): string {
   const words = command.script === undefined ? command.argv : [command.script, ...command.argv];
-  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
+  return words.map(quoted).join(' ');
+}
+
+/** A word as a shell reads it. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function openTee(fd: number, name: string): Tee {

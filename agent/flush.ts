@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { Backlog } from './delivery-backlog.ts';
 import { closeBacklog, createUplink, publicUrl, startUplink, type LinkOptions } from './delivery.ts';
 import { Drain } from './delivery-drain.ts';
-import { listSpools } from './spool-folder.ts';
+import { listSpools, runOf } from './spool-folder.ts';
 import { Spool, SpoolError } from './spool.ts';
 
 /**
@@ -14,7 +14,7 @@ export async function flush(config: FlushConfig): Promise<number> {
   const options: FlushOptions = {
     ...config,
     token: config.authType === 'api-key' ? undefined : config.authToken,
-    apiKey: config.apiKey,
+    apiKey: config.authType === 'api-key' ? config.apiKey : undefined,
     connectTimeoutMs: config.websocketTimeoutMs,
     onWarning: (text) => config.verbose && warn(text),
     onRun: (run) => warn(sentenceOf(run)),
@@ -34,7 +34,11 @@ export async function flush(config: FlushConfig): Promise<number> {
  */
 export async function flushTask(options: FlushOptions, task: string): Promise<FlushSummary> {
   try {
-    return await flushSpools(options, listSpools(options.spoolDir, task));
+    const paths = listSpools(options.spoolDir, task);
+    return await flushSpools(
+      options,
+      paths.filter((path) => runOf(path) !== options.exceptRun),
+    );
   } catch (error) {
     options.onWarning(`the spool folder can't be read: ${(error as Error).message}`);
     return { delivered: 0, remaining: 0, alive: 0 };
@@ -177,6 +181,8 @@ export interface FlushConfig {
 export interface FlushOptions extends Omit<LinkOptions, 'websocketUrl'> {
   spoolDir: string;
   websocketUrl?: string;
+  /** A run that is no earlier one: it has only just begun. */
+  exceptRun?: string;
   /** Without progress for this long, the rest stays. */
   drainTimeoutMs?: number;
   onRun?: (run: FlushedRun) => void;

@@ -2,6 +2,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { startDelivery } from './delivery.ts';
 import type { Delivery, Outbox } from './outbox.ts';
+import { listSpools } from './spool-folder.ts';
 
 /** What only this run knows of itself. */
 export interface RunOptions {
@@ -18,29 +19,49 @@ export interface RunOptions {
 export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOptions): Outbox {
   if (!config.logStreamingEnabled || config.taskId === undefined) return new NoOutbox();
   const bearer = config.authType === 'bearer';
+  const { taskId: task } = config;
+  const link = {
+    websocketUrl: config.websocketUrl,
+    token: bearer ? config.authToken : undefined,
+    apiKey: bearer ? undefined : config.apiKey,
+    spoolDir: config.spoolDir,
+    reconnectMinMs: config.reconnectMinMs,
+    reconnectMaxMs: config.reconnectMaxMs,
+    maxReconnectAttempts: config.maxReconnectAttempts,
+    connectTimeoutMs: config.websocketTimeoutMs,
+    onWarning: run.onWarning,
+    now: () => Date.now(),
+  };
   return startDelivery({
     ...run,
-    task: config.taskId,
+    ...link,
+    earlier: hasSpools(config.spoolDir, task)
+      ? async (onProgress) => {
+          const { flushTask } = await import('./flush.ts');
+          await flushTask({ ...link, exceptRun: run.run, onProgress }, task);
+        }
+      : undefined,
+    task,
     taskName: config.taskName && mask(config.taskName),
     pipelineId: config.pipelineId,
     workerId: config.workerId,
     labels: Object.fromEntries(Object.entries(config.labels).map(([name, value]) => [name, mask(value)])),
     command: mask(command),
     agentVersion: packageJson.version,
-    websocketUrl: config.websocketUrl,
-    token: bearer ? config.authToken : undefined,
-    apiKey: bearer ? undefined : config.apiKey,
-    spoolDir: config.spoolDir,
     spoolLimitBytes: config.spoolLimitBytes,
     overflow: config.overflow,
     memoryLimitBytes: config.memoryLimitBytes,
     drainTimeoutMs: config.drainTimeoutMs,
-    reconnectMinMs: config.reconnectMinMs,
-    reconnectMaxMs: config.reconnectMaxMs,
-    maxReconnectAttempts: config.maxReconnectAttempts,
-    connectTimeoutMs: config.websocketTimeoutMs,
-    now: () => Date.now(),
   });
+}
+
+/** Whether earlier runs of the task left something. A folder that can't be read is the spool's to complain about. */
+function hasSpools(folder: string, task: string): boolean {
+  try {
+    return listSpools(folder, task).length > 0;
+  } catch {
+    return false;
+  }
 }
 
 /** Log streaming is switched off: the script's output is masked and passed on, and that is all. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /**
  * A run's spool is `<run>-<hash of the task>.spool`, so that the spools of one task are found without opening them all.
@@ -10,6 +10,11 @@ const NAME = /^[0-9A-HJKMNP-TV-Z]{26}-([0-9a-f]{8})\.spool$/;
 
 export function spoolPath(folder: string, run: string, task: string): string {
   return join(folder, `${run}-${taskHash(task)}.spool`);
+}
+
+/** The run whose spool it is. */
+export function runOf(spool: string): string {
+  return basename(spool).slice(0, basename(spool).indexOf('-'));
 }
 
 export function lockPath(spool: string): string {

@@ -29,6 +29,16 @@ export class Spool {
   /** Goes to the worker with a batch and comes back with the answer. */
   #batch: ArrayBuffer | undefined;
 
+  /** Starts the worker, which takes longer than all else at the start of a run: the sooner the better. */
+  warm(): this {
+    try {
+      this.#worker ??= this.#start();
+    } catch {
+      // `open` fails for the same reason, and is where it can be dealt with.
+    }
+    return this;
+  }
+
   open(call: Parameters<SpoolCalls['open']>[0]): Promise<SpoolState> {
     try {
       this.#worker ??= this.#start();

@@ -28,6 +28,8 @@ export class Uplink {
   /** It does not try any more; `problem` says why. */
   stopped = false;
   outcome: 'verified' | 'unverified' | undefined;
+  /** Records are held back: others of the task go first. */
+  waits = false;
   /** Why there is no connection, in a sentence. */
   problem: string | undefined;
   /** Grows with every acknowledgement that brings something. */
@@ -62,7 +64,7 @@ export class Uplink {
 
   /** Nothing is unacknowledged. */
   get idle(): boolean {
-    return this.connected && this.#backlog.acked.seq === this.#backlog.nextSeq;
+    return this.connected && !this.waits && this.#backlog.acked.seq === this.#backlog.nextSeq;
   }
 
   /** Connects, from what the backlog knows to be acknowledged. Does nothing once it is disposed of. */
@@ -85,7 +87,7 @@ export class Uplink {
   /** Sends what can be sent. To be called when the backlog may have something. */
   pump(): void {
     const connection = this.#connection;
-    if (!connection || !this.connected) return;
+    if (!connection || !this.connected || this.waits) return;
     const windowBytes = Math.min(this.#windowBytes, this.#backlog.flightLimitBytes);
     while (connection.bufferedBytes <= MAX_BUFFERED_BYTES) {
       const record = this.#held ?? this.#backlog.next();
