@@ -88,6 +88,7 @@ export class Capture {
     clearTimeout(this.#flushTimer);
     this.#sealer.seal();
     await this.#sealer.flushed();
+    this.#sealer.close();
   }
 
   #afterLines(): void {

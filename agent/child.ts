@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { StreamReader, type BlockReader } from './blocks.ts';
 import { closeWriters, makePipes } from './pipes.ts';
@@ -42,7 +43,7 @@ export async function startChild(program: Program, workDir: string | undefined):
     });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
-      child.once('error', (error) => reject(notRun(program, error)));
+      child.once('error', (error) => reject(notRun(program, workDir, error)));
     });
     const stdout = pipes?.stdout.reader ?? (child.stdout && new StreamReader(child.stdout));
     const stderr = pipes?.stderr.reader ?? (child.stderr && new StreamReader(child.stderr));
@@ -63,7 +64,11 @@ export function signalExitCode(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal];
 }
 
-function notRun(program: Program, error: NodeJS.ErrnoException): ScriptError {
+function notRun(program: Program, workDir: string | undefined, error: NodeJS.ErrnoException): ScriptError {
+  // The system says the same of a folder that is not there and of a program.
+  if (workDir !== undefined && statSync(workDir, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    return new ScriptError(126, `the working folder ${workDir}: no such folder`);
+  }
   if (error.code === 'ENOENT') return new ScriptError(127, `${program.file}: not found`);
   return new ScriptError(126, `${program.file}: can't be run (${error.code ?? error.message})`);
 }

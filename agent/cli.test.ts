@@ -11,7 +11,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 /** Runs the agent in a folder without a configuration file, with nothing of ours in the environment but `env`. */
 function agent(args: string[], env: Record<string, string> = {}) {
-  const result = spawnSync(process.execPath, ['--disable-sigusr1', CLI, ...args], {
+  const result = spawnSync(process.execPath, [CLI, ...args], {
     cwd: folder,
     encoding: 'utf8',
     env: { PATH: process.env.PATH, HOME: folder, ...env },

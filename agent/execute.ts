@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { UsageError } from '../shared/options/usage-error.ts';
 import { newUlid } from '../shared/ulid.ts';
@@ -97,7 +98,8 @@ async function start(config: AgentConfig, command: Command): Promise<Child | Scr
     const program =
       command.script === undefined
         ? { file: command.argv[0], args: command.argv.slice(1) }
-        : scriptProgram(command.script, command.argv);
+        : // The path is the caller's, not the script's working folder's.
+          scriptProgram(config.workDir === undefined ? command.script : resolve(command.script), command.argv);
     return await startChild(program, config.workDir);
   } catch (error) {
     if (error instanceof ScriptError) return error;

@@ -4,14 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { checkCrc, CHUNK_HEADER_BYTES, CODEC_GAP, readHeader } from '../shared/chunk.ts';
 import { decodeLines, decompress } from '../shared/columns.ts';
-import {
-  parseAgentMessage,
-  SUBPROTOCOL,
-  type AgentMessage,
-  type End,
-  type Hello,
-  type RelayMessage,
-} from '../shared/wire.ts';
+import { parseAgentMessage, type AgentMessage, type End, type Hello } from '../shared/agent-message.ts';
+import { type RelayMessage } from '../shared/relay-message.ts';
+import { SUBPROTOCOL } from '../shared/wire.ts';
 import { advance, EMPTY_CHAIN, readRecord, type Chain } from './spool-record.ts';
 
 /**

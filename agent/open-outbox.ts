@@ -3,6 +3,7 @@ import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { startDelivery } from './delivery.ts';
 import type { Delivery, Outbox } from './outbox.ts';
 import { listSpools } from './spool-folder.ts';
+import { takeWarmSpool } from './warm-spool.ts';
 
 /** What only this run knows of itself. */
 export interface RunOptions {
@@ -34,6 +35,7 @@ export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOp
   };
   return startDelivery({
     ...run,
+    spool: takeWarmSpool(),
     ...link,
     earlier: hasSpools(config.spoolDir, task)
       ? async (onProgress) => {

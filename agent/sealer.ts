@@ -46,6 +46,11 @@ export class Sealer {
     if (this.#sealed.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
+  /** Lets go of the compressors. Nothing may be pending. */
+  close(): void {
+    for (const compressor of this.#compressors.splice(0)) compressor.close();
+  }
+
   /** Closes the open chunk, if there is anything in it, and sends it off. */
   seal(): void {
     if (this.builder.count === 0) return;

@@ -1,4 +1,4 @@
-import type { RelayMessage } from '../shared/wire.ts';
+import type { RelayMessage } from '../shared/relay-message.ts';
 
 /** A connection to the relay, as the uplink sees it. */
 export interface Connection {

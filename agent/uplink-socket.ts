@@ -1,14 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocket, type RawData } from 'ws';
-import {
-  MAX_CONTROL_BYTES,
-  parseRelayMessage,
-  PEER_GONE_AFTER_MS,
-  PING_AFTER_MS,
-  SUBPROTOCOL,
-  type RelayMessage,
-} from '../shared/wire.ts';
+import { parseRelayMessage, type RelayMessage } from '../shared/relay-message.ts';
+import { MAX_CONTROL_BYTES, PEER_GONE_AFTER_MS, PING_AFTER_MS, SUBPROTOCOL } from '../shared/wire.ts';
 import type { Closing, Connection, ConnectionEvents } from './uplink-connection.ts';
 import { brokenConnection, closedConnection, refusedUpgrade } from './uplink-refusal.ts';
 

@@ -1,5 +1,6 @@
 import { newUlid } from '../shared/ulid.ts';
-import type { Hello, RelayMessage } from '../shared/wire.ts';
+import type { Hello } from '../shared/agent-message.ts';
+import type { RelayMessage } from '../shared/relay-message.ts';
 import type { Backoff } from './backoff.ts';
 import type { Backlog } from './delivery-backlog.ts';
 import type { QueuedRecord } from './delivery-queue.ts';

@@ -1,15 +1,17 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** Linux counts CPU time of processes in these. */
+/** Linux counts the CPU time of processes in hundredths of a second. */
 const TICKS_PER_SECOND = 100;
+const LOOK_EVERY_MS = 20;
 
-/** CPU seconds of a living process and those of its children that it has waited for. */
+/** CPU seconds of a living process, all its threads. */
 export function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
-  return fields.slice(11, 13).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 /** Peak and present resident size of a living process, bytes. */
@@ -19,10 +21,10 @@ export function residentBytes(pid: number): { peak: number; now: number } {
   return { peak: kib('VmHWM') * 1024, now: kib('VmRSS') * 1024 };
 }
 
-/** Watches a process until it ends: what it used up to the last look. */
-export function watch(child: ChildProcess): { cpu: number; peak: number } {
+/** Watches a process until it ends: what it had used at the last look. */
+function watch(child: ChildProcess): { cpu: number; peak: number } {
   const used = { cpu: 0, peak: 0 };
-  const look = () => {
+  const timer = setInterval(() => {
     if (child.pid === undefined || child.exitCode !== null) return;
     try {
       used.cpu = cpuSeconds(child.pid);
@@ -30,54 +32,71 @@ export function watch(child: ChildProcess): { cpu: number; peak: number } {
     } catch {
       // It ended between the check and the look.
     }
-  };
-  const timer = setInterval(look, 20);
+  }, LOOK_EVERY_MS);
   child.once('exit', () => clearInterval(timer));
   return used;
 }
 
 export interface Server {
-  child: ChildProcess;
   pid: number;
   /** The first line that it printed. */
   line: string;
   stop(): Promise<void>;
 }
 
-/** Starts a server that prints a line when it is ready. */
-export async function startServer(file: string, args: string[], env: NodeJS.ProcessEnv = process.env): Promise<Server> {
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
-  if (child.pid === undefined) throw new Error(`${file} could not be started`);
+/** Starts a server, which prints a line when it is ready. */
+export async function startServer(command: string[]): Promise<Server> {
+  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = once(child, 'exit');
   const lines = createInterface({ input: child.stdout });
-  const [line] = (await Promise.race([
-    once(lines, 'line'),
-    once(child, 'exit').then(([code]) => Promise.reject(new Error(`${file} ended with ${String(code)} before it was ready`))),
-  ])) as [string];
+  const line = await new Promise<string>((resolve, reject) => {
+    lines.once('line', resolve);
+    child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with ${code} before it was ready`)));
+  });
   child.stdout.resume();
   return {
-    child,
-    pid: child.pid,
+    pid: child.pid ?? 0,
     line,
     stop: async () => {
-      const ended = once(child, 'exit');
       child.kill('SIGTERM');
       await ended;
     },
   };
 }
 
-/** Runs a command whose stdout another process drains, as a terminal or a container runtime would. */
-export async function runDrained(
-  command: string[],
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<{ seconds: number; cpu: number; peak: number; exitCode: number | null }> {
-  const drain = spawn('cat', [], { stdio: ['pipe', 'ignore', 'inherit'] });
+export interface Ran {
+  seconds: number;
+  /** CPU seconds and peak resident bytes of the process itself. */
+  cpu: number;
+  peak: number;
+}
+
+/** Runs a command whose stdout is a pipe that another process drains, as under a terminal or a container runtime. */
+export async function runDrained(folder: string, command: string[], env: NodeJS.ProcessEnv): Promise<Ran> {
+  const fifo = join(folder, `drain-${process.hrtime.bigint()}`);
+  execFileSync('mkfifo', [fifo]);
+  const readFd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writeFd = openSync(fifo, 'w');
+  const drain = spawn('sh', ['-c', `exec cat '${fifo}'`], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const drained = once(drain, 'exit');
   const start = performance.now();
-  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', drain.stdin, 'inherit'], env });
+  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', writeFd, 'inherit'], env });
   const used = watch(child);
-  drain.stdin.destroy();
   const [exitCode] = (await once(child, 'exit')) as [number | null];
   const seconds = (performance.now() - start) / 1000;
-  if (drain.exitCode === null) await once(drain, 'exit');
-  return { seconds, ...used, exitCode };
+  closeSync(writeFd);
+  await drained;
+  closeSync(readFd);
+  if (exitCode !== 0) throw new Error(`${command.join(' ')} ended with ${exitCode}`);
+  return { seconds, ...used };
+}
+
+export function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1];
+}
+
+export function percentile(values: number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 }

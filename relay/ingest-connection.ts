@@ -1,13 +1,8 @@
 import type { RawData, WebSocket } from 'ws';
 import { ERRORS, type ErrorCode } from '../shared/errors.ts';
-import {
-  MAX_CONTROL_BYTES,
-  parseAgentMessage,
-  PING_AFTER_MS,
-  type AgentMessage,
-  type Hello,
-  type RelayMessage,
-} from '../shared/wire.ts';
+import { parseAgentMessage, type AgentMessage, type Hello } from '../shared/agent-message.ts';
+import { type RelayMessage } from '../shared/relay-message.ts';
+import { MAX_CONTROL_BYTES, PING_AFTER_MS } from '../shared/wire.ts';
 import type { Wire } from './heartbeat.ts';
 import { RunWriter, STORE_PATIENCE_MS, type AgentLink, type RunIdentity, type RunServices } from './ingest-run.ts';
 import type { OpenedRun, Store } from './store/store.ts';

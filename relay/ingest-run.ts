@@ -1,6 +1,7 @@
 import { ChunkError, type ChunkHeader } from '../shared/chunk.ts';
 import type { ErrorCode } from '../shared/errors.ts';
-import type { End, Progress, RelayMessage } from '../shared/wire.ts';
+import type { End, Progress } from '../shared/agent-message.ts';
+import type { RelayMessage } from '../shared/relay-message.ts';
 import type { AckQueue } from './ingest-acks.ts';
 import { checkFrame, storedRecord, unpinned } from './ingest-frame.ts';
 import type { AppendOutcome, EndOutcome, OpenedRun, Store, Stored } from './store/store.ts';

@@ -4,7 +4,8 @@ import { WebSocket } from 'ws';
 import { encodeLines } from '../shared/columns.ts';
 import { kindOf } from '../shared/line.ts';
 import { newUlid, writeUlid } from '../shared/ulid.ts';
-import { parseRelayMessage, SUBPROTOCOL } from '../shared/wire.ts';
+import { parseRelayMessage } from '../shared/relay-message.ts';
+import { SUBPROTOCOL } from '../shared/wire.ts';
 
 /** The senders' process of ingest.bench.ts: many agents that send chunks encoded before, and time the acks. */
 export interface SendersTask {

@@ -5,7 +5,8 @@ import { readHeader } from '../shared/chunk.ts';
 import { advanceDigest, EMPTY_DIGEST } from '../shared/digest.ts';
 import { kindOf } from '../shared/line.ts';
 import { newUlid } from '../shared/ulid.ts';
-import { parseRelayMessage, SUBPROTOCOL, type RelayMessage } from '../shared/wire.ts';
+import { parseRelayMessage, type RelayMessage } from '../shared/relay-message.ts';
+import { SUBPROTOCOL } from '../shared/wire.ts';
 import type { Append, AppendOutcome, EndOutcome, EndRun, OpenedRun, OpenRun, Store } from './store/store.ts';
 
 /** What ingest asks of a store, in memory, with a hand on every answer. For tests of ingest alone. */

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { KerutaError } from '../../../shared/errors.ts';
 import type { SubscribeOptions } from '../../../shared/viewer-messages.ts';
-import { taskIdProblem } from '../../../shared/wire.ts';
+import { taskIdProblem } from '../../../shared/task-id.ts';
 import { readFilter } from '../filter-query.ts';
 import { compileFilter, type Filter } from '../../filter.ts';
 

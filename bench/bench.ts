@@ -1,0 +1,51 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { pathRows } from './path.ts';
+import { stageRows } from './stages.ts';
+import { printTable, reaches, type Row } from './table.ts';
+
+/**
+ * Measures everything in one run and prints one table: each stage alone, then the programs as they are installed.
+ *
+ *     npm run bench              about two minutes
+ *     npm run bench -- --smoke   seconds: shows that the benchmark works; its figures mean nothing
+ *     npm run bench -- --json    for machines
+ */
+const smoke = process.argv.includes('--smoke');
+const json = process.argv.includes('--json');
+const scale = smoke ? 0.1 : 1;
+
+const folder = mkdtempSync(join(tmpdir(), 'keruta-bench-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+
+execFileSync(process.execPath, [join(import.meta.dirname, '../scripts/build.ts')], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
+
+const start = performance.now();
+const rows: Row[] = [];
+for (const source of [stageRows(scale), pathRows(folder, scale)]) {
+  for await (const row of source) {
+    rows.push(row);
+    progress(row.what);
+  }
+}
+progress('');
+
+const machine = `${cpus().length} × ${cpus()[0].model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
+const seconds = Math.round((performance.now() - start) / 1000);
+if (json) {
+  console.log(
+    JSON.stringify({ machine, smoke, seconds, rows: rows.map((row) => ({ ...row, reached: reaches(row) })) }, null, 2),
+  );
+} else {
+  console.log(`${machine}; ${seconds} s${smoke ? '; a smoke run: its figures mean nothing' : ''}\n`);
+  console.log(printTable(rows));
+}
+
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
