@@ -11,7 +11,7 @@ import { LINE_BYTES, writeLogFile } from './text.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const NODE = process.execPath;
-const AGENT = [NODE, '--disable-sigusr1', '--max-semi-space-size=1', join(ROOT, 'dist/agent.mjs')];
+const AGENT = [NODE, '--max-semi-space-size=1', join(ROOT, 'dist/agent.mjs')];
 const SECRETS = {
   DEPLOY_TOKEN: 'f3a9c1d2e4b5a697',
   DB_PASSWORD: 'correct horse/battery+staple',

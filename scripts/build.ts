@@ -16,6 +16,8 @@ interface Program {
   main: string;
   /** The command line, and the threads that are started by name (shared/worker.ts). */
   files: Record<string, string>;
+  /** Whether SIGUSR1 is for somebody else. */
+  passesSignals: boolean;
   /** Node's, which can't be set from inside. */
   flags: string[];
 }
@@ -26,8 +28,15 @@ const PROGRAMS: Program[] = [
     entry: 'agent.mjs',
     main: 'agent-cli',
     files: { 'agent-cli': 'agent/cli.ts', 'spool-worker': 'agent/spool-worker.ts' },
-    // A small young generation keeps the agent's memory small; its garbage is short-lived and its buffers lie outside.
-    flags: ['--disable-sigusr1', '--max-semi-space-size=1'],
+    passesSignals: true,
+    flags: [
+      // A small young generation keeps the agent's memory small; its garbage is short-lived and its buffers lie outside.
+      '--max-semi-space-size=1',
+      // SIGUSR1 is for the script. --disable-sigusr1 would not do: it leaves the signal blocked, and no listener ever
+      // hears of it. A listener (see entryScript) keeps the inspector shut, but for the milliseconds before it is there;
+      // an inspector that opens in those can't be reached at this address.
+      '--inspect-port=255.255.255.255:9229',
+    ],
   },
   {
     name: 'keruta-relay',
@@ -38,6 +47,7 @@ const PROGRAMS: Program[] = [
       'sqlite-writer': 'relay/store/sqlite-writer.ts',
       'sqlite-reader': 'relay/store/sqlite-reader.ts',
     },
+    passesSignals: false,
     flags: ['--disable-sigusr1'],
   },
 ];
@@ -68,10 +78,10 @@ rmSync(outdir, { recursive: true, force: true });
 mkdirSync(outdir, { recursive: true });
 
 const node = packageJson.engines.node.replace('>=', '');
-for (const { name, entry, main, files, flags } of PROGRAMS) {
+for (const { name, entry, main, files, passesSignals, flags } of PROGRAMS) {
   // Each for itself: shared, their common parts would be split into many small files, and each costs start-up time.
   const { metafile } = await build({ ...OPTIONS, entryPoints: files, outdir, metafile: true });
-  writeFileSync(join(outdir, entry), entryScript({ name, main: `${main}.mjs`, node }));
+  writeFileSync(join(outdir, entry), entryScript({ name, main: `${main}.mjs`, node, passesSignals }));
   writeFileSync(join(outdir, name), launcher({ name, entry, flags, node }));
   chmodSync(join(outdir, name), 0o755);
   const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);

@@ -109,7 +109,7 @@ export interface AgentOptions {
 export function startAgent(context: Context, args: string[], options: AgentOptions = {}): AgentRun {
   const { env, stdin = 'ignore', stdout = 'pipe', cwd = tmpdir() } = options;
   const stdio: StdioOptions = [stdin, stdout, 'pipe'];
-  const child = spawn(process.execPath, ['--disable-sigusr1', AGENT, ...args], { stdio, env: cleanEnv(env), cwd });
+  const child = spawn(process.execPath, [AGENT, ...args], { stdio, env: cleanEnv(env), cwd });
   context.after(() => child.kill('SIGKILL'));
   // A script that is gone does not read what the test still writes.
   child.stdin?.on('error', () => undefined);

@@ -159,13 +159,6 @@ export const agentOptions = {
     key: 'logStreaming.batchSize',
     default: 1,
   }),
-  bufferLines: option({
-    kind: integer('1000', { min: 1 }),
-    help: 'Lines held in memory that are not yet in the spool, beside performance.memoryLimit',
-    env: ['KERUTA_LOG_BUFFER_SIZE'],
-    key: 'logStreaming.bufferSize',
-    defaultText: 'without limit',
-  }),
   maxPieceBytes: option({
     kind: size('64KiB', { min: 1024, max: 256 * 1024 }),
     help: 'The longest piece of a line; longer lines travel in pieces that readers join',
@@ -225,7 +218,7 @@ export const agentOptions = {
   }),
   websocketTimeoutMs: option({
     kind: duration('10s', { min: 1 }),
-    help: 'How long connecting may take, and how long the relay may be silent',
+    help: 'How long connecting may take',
     env: ['KERUTA_WEBSOCKET_TIMEOUT'],
     key: 'websocket.timeout',
     default: 30_000,
@@ -251,13 +244,6 @@ export const agentOptions = {
     key: 'websocket.maxReconnectAttempts',
     defaultText: 'without end while the script runs',
   }),
-  heartbeatIntervalMs: option({
-    kind: duration('30s', { min: 1 }),
-    help: 'How long the link may be quiet before the relay is asked whether it is there',
-    env: ['KERUTA_WEBSOCKET_HEARTBEAT_INTERVAL'],
-    key: 'websocket.heartbeatInterval',
-    default: 10_000,
-  }),
 
   apiUrl: option({
     kind: apiUrl(),
@@ -266,27 +252,6 @@ export const agentOptions = {
     env: ['KERUTA_API_URL'],
     key: 'api.url',
     default: 'http://localhost:8080/api/v1',
-  }),
-  apiTimeoutMs: option({
-    kind: duration('10s', { min: 1 }),
-    help: 'How long a request may take',
-    env: ['KERUTA_API_TIMEOUT'],
-    key: 'api.timeout',
-    default: 30_000,
-  }),
-  apiRetryCount: option({
-    kind: integer('5', { max: 1000 }),
-    help: 'How often a request that failed is sent again',
-    env: ['KERUTA_API_RETRY_COUNT'],
-    key: 'api.retryCount',
-    default: 3,
-  }),
-  apiRetryIntervalMs: option({
-    kind: duration('1s'),
-    help: 'How long to wait before that',
-    env: ['KERUTA_API_RETRY_INTERVAL'],
-    key: 'api.retryInterval',
-    default: 5000,
   }),
 
   authToken: option({

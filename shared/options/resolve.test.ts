@@ -69,11 +69,7 @@ describe('values', () => {
       websocketTimeoutMs: 30_000,
       reconnectMinMs: 100,
       reconnectMaxMs: 30_000,
-      heartbeatIntervalMs: 10_000,
       apiUrl: 'http://localhost:8080/api/v1',
-      apiTimeoutMs: 30_000,
-      apiRetryCount: 3,
-      apiRetryIntervalMs: 5000,
       authType: 'bearer',
     });
     assert.deepEqual(relay().config, {

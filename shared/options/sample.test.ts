@@ -21,7 +21,6 @@ const DOCUMENTED = {
   env: [
     'KERUTA_TASK_ID',
     'KERUTA_LOG_STREAMING_ENABLED',
-    'KERUTA_LOG_BUFFER_SIZE',
     'KERUTA_LOG_BATCH_SIZE',
     'KERUTA_LOG_FLUSH_INTERVAL',
     'KERUTA_LOG_LEVEL',
@@ -30,9 +29,6 @@ const DOCUMENTED = {
     'KERUTA_WEBSOCKET_RECONNECT_INTERVAL',
     'KERUTA_WEBSOCKET_MAX_RECONNECT_ATTEMPTS',
     'KERUTA_API_URL',
-    'KERUTA_API_TIMEOUT',
-    'KERUTA_API_RETRY_COUNT',
-    'KERUTA_API_RETRY_INTERVAL',
     'KERUTA_AUTH_TOKEN',
     'KERUTA_API_TOKEN',
     'KERUTA_API_KEY',
@@ -43,7 +39,6 @@ const DOCUMENTED = {
   ],
   keys: [
     'logStreaming.enabled',
-    'logStreaming.bufferSize',
     'logStreaming.batchSize',
     'logStreaming.flushInterval',
     'logStreaming.level',
@@ -53,11 +48,7 @@ const DOCUMENTED = {
     'websocket.timeout',
     'websocket.reconnectInterval',
     'websocket.maxReconnectAttempts',
-    'websocket.heartbeatInterval',
     'api.url',
-    'api.timeout',
-    'api.retryCount',
-    'api.retryInterval',
   ],
   flags: [
     '--task-id',
