@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import PQueue from 'p-queue';
 import { KerutaError } from '../../../shared/errors.ts';
 import type { Page } from '../../page.ts';
+import type { Filter } from '../../filter.ts';
 import type { Reader } from '../../reader.ts';
 import type { Store, TaskRecord } from '../../store/store.ts';
 import { gapMessage, linesJson, runJson, taskJson, type Cursors } from './shape.ts';
@@ -11,8 +13,15 @@ interface TaskRequest {
   Querystring: Query;
 }
 
+/** A search reads a whole task; more of them at once would only slow each other, ingest and live readers down. */
+const SEARCHES_AT_ONCE = 2;
+
 /** Registers what the keruta API reads with, under the prefix that `app` has. */
 export function registerKerutaRoutes(app: FastifyInstance, { reader }: { store: Store; reader: Reader }): void {
+  const searches = new PQueue({ concurrency: SEARCHES_AT_ONCE });
+  const inTurn = <T>(filter: Filter, signal: AbortSignal, read: () => Promise<T>): Promise<T> =>
+    filter.searches ? searches.add(read, { signal }) : read();
+
   app.get<{ Querystring: Query }>('/tasks', async (request) => {
     const query = readTasksQuery(request.query);
     const tasks = await reader.tasks({ ...query, limit: query.limit + 1 });
@@ -34,17 +43,16 @@ export function registerKerutaRoutes(app: FastifyInstance, { reader }: { store: 
     const query = readLogsQuery(request.query);
     const task = await existing(reader, request.params.taskId);
     const signal = untilGone(reply);
-    const json =
-      query.after !== undefined || query.before !== undefined
-        ? await cursorPage(reader, task, { query, signal })
-        : await offsetPage(reader, task, { query, signal });
+    const page = query.after !== undefined || query.before !== undefined ? cursorPage : offsetPage;
+    const json = await inTurn(query.filter, signal, () => page(reader, task, { query, signal }));
     return reply.type('application/json; charset=utf-8').send(json);
   });
 
   app.get<TaskRequest>('/tasks/:taskId/logs/count', async (request, reply) => {
     const filter = readLogsFilter(request.query);
     const task = await existing(reader, request.params.taskId);
-    return { count: await reader.count(task, { filter, signal: untilGone(reply) }) };
+    const signal = untilGone(reply);
+    return { count: await inTurn(filter, signal, () => reader.count(task, { filter, signal })) };
   });
 }
 
