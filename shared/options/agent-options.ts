@@ -218,7 +218,7 @@ export const agentOptions = {
   }),
   websocketTimeoutMs: option({
     kind: duration('10s', { min: 1 }),
-    help: 'How long connecting may take',
+    help: 'How long connecting may take, and how long the relay may be silent',
     env: ['KERUTA_WEBSOCKET_TIMEOUT'],
     key: 'websocket.timeout',
     default: 30_000,
@@ -243,6 +243,13 @@ export const agentOptions = {
     env: ['KERUTA_WEBSOCKET_MAX_RECONNECT_ATTEMPTS'],
     key: 'websocket.maxReconnectAttempts',
     defaultText: 'without end while the script runs',
+  }),
+  heartbeatIntervalMs: option({
+    kind: duration('30s', { min: 1 }),
+    help: 'How long the link may be quiet before the relay is asked whether it is there',
+    env: ['KERUTA_WEBSOCKET_HEARTBEAT_INTERVAL'],
+    key: 'websocket.heartbeatInterval',
+    default: 10_000,
   }),
 
   apiUrl: option({

@@ -69,6 +69,7 @@ describe('values', () => {
       websocketTimeoutMs: 30_000,
       reconnectMinMs: 100,
       reconnectMaxMs: 30_000,
+      heartbeatIntervalMs: 10_000,
       apiUrl: 'http://localhost:8080/api/v1',
       authType: 'bearer',
     });

@@ -45,6 +45,7 @@ const DOCUMENTED = {
     'logStreaming.filters.maxMessageLength',
     'performance.memoryLimitMB',
     'websocket.url',
+    'websocket.heartbeatInterval',
     'websocket.timeout',
     'websocket.reconnectInterval',
     'websocket.maxReconnectAttempts',
