@@ -158,7 +158,10 @@ class SourceCapture {
     if (wait === this.paused || !this.#pipe) return;
     this.paused = wait;
     if (wait) this.#pipe.pause();
-    else this.#pipe.resume();
+    else {
+      this.#pipe.resume();
+      this.#armPrompt(PROMPT_AFTER_MS);
+    }
   }
 
   #take(block: Buffer, release: () => void): void {
@@ -191,6 +194,8 @@ class SourceCapture {
   /** Lets an unfinished line go that has waited long enough. */
   #prompt(): void {
     this.#promptTimer = undefined;
+    // The rest of the line may have come long ago: it is we who do not read.
+    if (this.paused) return;
     const time = Date.now();
     let moved = false;
     if (this.#redactor.holding && due(this.#redactorSince, time)) {

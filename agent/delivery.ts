@@ -176,7 +176,13 @@ export async function startUplink(options: LinkOptions, uplink: Uplink, task: st
   uplink.start((events) => {
     const url = taskUrl(options.websocketUrl, task);
     return new UplinkSocket(
-      { url, name: publicUrl(options.websocketUrl), headers, timeoutMs: options.connectTimeoutMs },
+      {
+        url,
+        name: publicUrl(options.websocketUrl),
+        headers,
+        timeoutMs: options.connectTimeoutMs,
+        goneAfterMs: options.goneAfterMs,
+      },
       events,
     );
   });
@@ -215,6 +221,8 @@ export interface LinkOptions {
   maxReconnectAttempts?: number;
   /** For a connection to open. */
   connectTimeoutMs: number;
+  /** Of silence, before the relay is taken to be gone; PEER_GONE_AFTER_MS if absent. */
+  goneAfterMs?: number;
   /** Something that the user should know, in a sentence. */
   onWarning: (text: string) => void;
   /** ms since 1970 */

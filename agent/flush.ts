@@ -16,6 +16,7 @@ export async function flush(config: FlushConfig): Promise<number> {
     token: config.authType === 'api-key' ? undefined : config.authToken,
     apiKey: config.authType === 'api-key' ? config.apiKey : undefined,
     connectTimeoutMs: config.websocketTimeoutMs,
+    goneAfterMs: config.websocketTimeoutMs,
     onWarning: (text) => config.verbose && warn(text),
     onRun: (run) => warn(sentenceOf(run)),
     onProgress: process.stderr.isTTY ? showProgress : undefined,

@@ -13,6 +13,8 @@ export class UplinkSocket implements Connection {
   #socket: WebSocket | undefined;
   /** Beneath the WebSocket: any byte is a sign of life. */
   #wire: Socket | undefined;
+  readonly #tickMs: number;
+  readonly #goneTicks: number;
   #timer: NodeJS.Timeout | undefined;
   #bytesHeard = 0;
   #silentTicks = 0;
@@ -21,6 +23,9 @@ export class UplinkSocket implements Connection {
   constructor(options: SocketOptions, events: ConnectionEvents) {
     this.#options = options;
     this.#events = events;
+    const { goneAfterMs = PEER_GONE_AFTER_MS } = options;
+    this.#tickMs = Math.max(1, Math.min(PING_AFTER_MS, goneAfterMs / 3) / TICKS_PER_PING);
+    this.#goneTicks = Math.ceil(goneAfterMs / this.#tickMs);
     try {
       this.#socket = this.#open();
     } catch (error) {
@@ -62,7 +67,7 @@ export class UplinkSocket implements Connection {
     socket.once('upgrade', (response) => (this.#wire = response.socket));
     socket.once('open', () => {
       if (this.#done) return;
-      this.#timer = setInterval(() => this.#listen(), TICK_MS).unref();
+      this.#timer = setInterval(() => this.#listen(), this.#tickMs).unref();
       this.#events.onOpen();
     });
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
@@ -107,10 +112,10 @@ export class UplinkSocket implements Connection {
     const bytesRead = this.#wire?.bytesRead ?? 0;
     this.#silentTicks = bytesRead === this.#bytesHeard ? this.#silentTicks + 1 : 0;
     this.#bytesHeard = bytesRead;
-    if (this.#silentTicks * TICK_MS >= PEER_GONE_AFTER_MS) {
-      const seconds = PEER_GONE_AFTER_MS / 1000;
+    if (this.#silentTicks >= this.#goneTicks) {
+      const seconds = Math.round(this.#silentTicks * this.#tickMs) / 1000;
       this.#end({ retry: true, problem: `the relay at ${this.#options.name} has been silent for ${seconds} s` });
-    } else if (this.#silentTicks > 0 && (this.#silentTicks * TICK_MS) % PING_AFTER_MS === 0) {
+    } else if (this.#silentTicks > 0 && this.#silentTicks % TICKS_PER_PING === 0) {
       if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.ping();
     }
   }
@@ -138,8 +143,10 @@ export interface SocketOptions {
   headers: Record<string, string>;
   /** For the connection to open. */
   timeoutMs: number;
+  /** Of silence, before the relay is taken to be gone; it is asked before, after a third of that at the latest. */
+  goneAfterMs?: number;
 }
 
-const TICK_MS = 2500;
+const TICKS_PER_PING = 4;
 const CLOSE_PATIENCE_MS = 1000;
 const MAX_REFUSAL_CHARACTERS = 8192;

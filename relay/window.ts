@@ -128,9 +128,9 @@ function clamp(bytes: number): number {
 
 /** A fourth of the budget is given out as windows; the rest is for those that were given when there were fewer. */
 const GIVEN_OUT = 4;
-/** An eighth is filled by a flood: it may arrive in one turn of the event loop, be copied into one group and be
+/** A sixteenth is filled by a flood: it may arrive in one turn of the event loop, be copied into one group and be
  * committed as one, each of which shall be short. More adds nothing to what the store takes in a second. */
-const FILLED_AT_ONCE = 8;
+const FILLED_AT_ONCE = 16;
 /** More is never needed: 40 MB/s of compressed chunks over a link of 100 ms. */
 const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Less would make a busy relay a slow one: a hundred quiet chunks, or two full ones. */

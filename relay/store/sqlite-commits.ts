@@ -15,7 +15,7 @@ interface Waiting {
 }
 
 /** What one commit takes at most: bounds both its length and the buffer that is kept for it. */
-const MAX_GROUP_BYTES = 16 * 1024 * 1024;
+const MAX_GROUP_BYTES = 8 * 1024 * 1024;
 const MAX_GROUP_CALLS = 4096;
 const MIN_BUFFER_BYTES = 64 * 1024;
 /** How long a sign of life, which need not be durable, waits for something that must be. */
