@@ -18,7 +18,7 @@ const SECRETS = {
   own: 'the-agents-own-token-4',
   github: `ghp_${'a1B2'.repeat(9)}`,
   aws: `AKIA${'ABCD2345'.repeat(2)}`,
-  jwt: `eyJ${'hbGciOiJIUzI1NiJ9'}.${'eyJzdWIiOiIxIn0'}.${'c2lnbmF0dXJl'}`,
+  jwt: ['eyJhbGciOiJIUzI1NiJ9', 'eyJzdWIiOiIxIn0', 'c2lnbmF0dXJl'].join('.'),
 };
 const IN_BASE64 = Buffer.from(SECRETS.byName).toString('base64').replace(/=+$/, '');
 

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { Output } from './output.ts';
 
 /** The programs as a user runs them: real processes, from source. What a failing test leaves is ended after it. */
-export const AGENT = fileURLToPath(new URL('../agent/cli.ts', import.meta.url));
-export const RELAY = fileURLToPath(new URL('../relay/cli.ts', import.meta.url));
+const AGENT = fileURLToPath(new URL('../agent/cli.ts', import.meta.url));
+const RELAY = fileURLToPath(new URL('../relay/cli.ts', import.meta.url));
 
 /** A test, or what else can clean up behind itself. */
 export interface Context {
