@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { request } from 'undici';
 import { LogPrinter } from '../agent/log-printer.ts';
 import { viewerConnect } from '../agent/logs-socket.ts';
 import { tail } from '../client/tail.ts';
@@ -130,9 +131,9 @@ async function show(url: string, tally: Tally, signal: AbortSignal): Promise<voi
 }
 
 async function storedTask(url: string, signal: AbortSignal): Promise<StoredTask> {
-  const response = await fetch(`${url}/api/v1/tasks/${TASK}`, { signal });
-  if (!response.ok) throw new Error(`the relay answers ${response.status}: ${await response.text()}`);
-  return (await response.json()) as StoredTask;
+  const { statusCode, body } = await request(`${url}/api/v1/tasks/${TASK}`, { signal });
+  if (statusCode !== 200) throw new Error(`the relay answers ${statusCode}: ${await body.text()}`);
+  return (await body.json()) as StoredTask;
 }
 
 /** What the script counted; NaN if it did not come so far. */
