@@ -181,6 +181,7 @@ export async function startUplink(options: LinkOptions, uplink: Uplink, task: st
         name: publicUrl(options.websocketUrl),
         headers,
         timeoutMs: options.connectTimeoutMs,
+        pingAfterMs: options.pingAfterMs,
         goneAfterMs: options.goneAfterMs,
       },
       events,
@@ -221,7 +222,8 @@ export interface LinkOptions {
   maxReconnectAttempts?: number;
   /** For a connection to open. */
   connectTimeoutMs: number;
-  /** Of silence, before the relay is taken to be gone; PEER_GONE_AFTER_MS if absent. */
+  /** Of silence, before the relay is pinged and before it is taken to be gone; PING_AFTER_MS and PEER_GONE_AFTER_MS. */
+  pingAfterMs?: number;
   goneAfterMs?: number;
   /** Something that the user should know, in a sentence. */
   onWarning: (text: string) => void;

@@ -16,6 +16,7 @@ export async function flush(config: FlushConfig): Promise<number> {
     token: config.authType === 'api-key' ? undefined : config.authToken,
     apiKey: config.authType === 'api-key' ? config.apiKey : undefined,
     connectTimeoutMs: config.websocketTimeoutMs,
+    pingAfterMs: config.heartbeatIntervalMs,
     goneAfterMs: config.websocketTimeoutMs,
     onWarning: (text) => config.verbose && warn(text),
     onRun: (run) => warn(sentenceOf(run)),
@@ -172,6 +173,7 @@ export interface FlushConfig {
   apiKey?: string;
   authType: 'bearer' | 'api-key';
   websocketTimeoutMs: number;
+  heartbeatIntervalMs: number;
   reconnectMinMs: number;
   reconnectMaxMs: number;
   maxReconnectAttempts?: number;

@@ -30,6 +30,7 @@ export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOp
     reconnectMaxMs: config.reconnectMaxMs,
     maxReconnectAttempts: config.maxReconnectAttempts,
     connectTimeoutMs: config.websocketTimeoutMs,
+    pingAfterMs: config.heartbeatIntervalMs,
     goneAfterMs: config.websocketTimeoutMs,
     onWarning: run.onWarning,
     now: () => Date.now(),

@@ -23,8 +23,8 @@ export class UplinkSocket implements Connection {
   constructor(options: SocketOptions, events: ConnectionEvents) {
     this.#options = options;
     this.#events = events;
-    const { goneAfterMs = PEER_GONE_AFTER_MS } = options;
-    this.#tickMs = Math.max(1, Math.min(PING_AFTER_MS, goneAfterMs / 3) / TICKS_PER_PING);
+    const { pingAfterMs = PING_AFTER_MS, goneAfterMs = PEER_GONE_AFTER_MS } = options;
+    this.#tickMs = Math.max(1, Math.min(pingAfterMs, goneAfterMs / 3) / TICKS_PER_PING);
     this.#goneTicks = Math.ceil(goneAfterMs / this.#tickMs);
     try {
       this.#socket = this.#open();
@@ -143,7 +143,9 @@ export interface SocketOptions {
   headers: Record<string, string>;
   /** For the connection to open. */
   timeoutMs: number;
-  /** Of silence, before the relay is taken to be gone; it is asked before, after a third of that at the latest. */
+  /** Of silence, before the relay is asked whether it is there; after a third of `goneAfterMs` at the latest. */
+  pingAfterMs?: number;
+  /** Of silence, before the relay is taken to be gone. */
   goneAfterMs?: number;
 }
 

@@ -10,7 +10,7 @@ import { brokenPromises, STRACE, type Promised } from './trace.ts';
 const LINES = 8;
 const WAL = 'keruta.db-wal';
 
-const canTrace = spawnSync('strace', ['-D', '-f', '--seccomp-bpf', '-o', '/dev/null', 'true']).status === 0;
+const canTrace = spawnSync(STRACE[0], ['-D', '-f', '--seccomp-bpf', '-o', '/dev/null', 'true']).status === 0;
 const skip = canTrace
   ? false
   : 'there is no strace on this machine, or it may not trace: fsync before ack is not proven';

@@ -24,7 +24,7 @@ for (const seed of [1, 2]) {
       const agent = startAgent(t, numbered(), { env: relayEnv(relay, spool), stdin: 'pipe' });
       const viewer = new Viewer(t, place);
       let last = 0;
-      for (let kills = 0; kills < 4; kills++) {
+      for (let kills = 0; kills < 3; kills++) {
         const before = last;
         last += 40_000;
         agent.process.stdin?.write(`${last}\n`);

@@ -98,6 +98,14 @@ test('no secret reaches the spool, whose file lives as long as the relay is not 
   assertClean('the spool as cat shows it', await cat(t, spool));
 });
 
+test('a URL with a password is refused, and the refusal does not repeat it', OPTIONS, async (t) => {
+  const { exitCode, stderr } = await runAgent(t, ['execute', '--task-id', task, '--', 'true'], {
+    env: { KERUTA_WEBSOCKET_URL: `ws://user:${SECRETS.byUrl}@127.0.0.1:1/ws/tasks` },
+  });
+  assert.equal(exitCode, 2);
+  assert.match(stderr, /^keruta-agent: KERUTA_WEBSOCKET_URL: its value holds a user or password; .*\n$/);
+});
+
 /** Finds what is plain, and no secret. */
 function assertClean(where: string, text: string, why = 'or this test sees nothing'): void {
   assert.ok(text.includes(PLAIN), `${where} shows what is plain, ${why}`);

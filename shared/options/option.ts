@@ -64,6 +64,12 @@ export interface Surroundings {
 /** Why a value can't be: `is not a duration`. The message does not contain the value, which may be a secret. */
 export class ValueError extends Error {
   override readonly name = 'ValueError';
+  /** The value must not be shown: there may be a secret in it. */
+  readonly secret: boolean;
+  constructor(message: string, { secret = false } = {}) {
+    super(message);
+    this.secret = secret;
+  }
 }
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- rows of all kinds; Resolved gives each its type back

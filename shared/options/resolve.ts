@@ -112,7 +112,7 @@ function joined(row: Row, found: Found[], act: () => unknown): unknown {
     if (!(error instanceof ValueError)) throw error;
     const where = found.map(({ origin }) => origin.name).join(', ');
     const raw = found[0].raw;
-    const value = row.secret === true || found.length > 1 ? 'its value' : shown(raw);
+    const value = row.secret === true || error.secret || found.length > 1 ? 'its value' : shown(raw);
     throw new UsageError(`${where}: ${value} ${error.message}; for example: ${row.kind.example}`);
   }
 }

@@ -43,9 +43,10 @@ function urlKind(schemes: readonly string[], example: string, complete: (path: s
       }
       // It is recorded and shown; secrets have their own options.
       if (url.username !== '' || url.password !== '') {
-        throw new ValueError('holds a user or password; give a token with KERUTA_AUTH_TOKEN instead');
+        throw new ValueError('holds a user or password; give a token with KERUTA_AUTH_TOKEN instead', { secret: true });
       }
-      if (url.search !== '' || url.hash !== '') throw new ValueError('has a query or a fragment; it takes neither');
+      if (url.search !== '' || url.hash !== '')
+        throw new ValueError('has a query or a fragment; it takes neither', { secret: true });
       return `${url.protocol}//${url.host}${complete(url.pathname.replace(/\/+$/, ''))}`;
     },
   };
