@@ -3,8 +3,16 @@ import type { Readable } from 'node:stream';
 
 /** What one read may bring: a Linux pipe holds as much. */
 const BLOCK_BYTES = 64 * 1024;
-/** Blocks kept for reuse: more are out only while a tee is behind. */
-const KEPT_BLOCKS = 8;
+/** Blocks kept for reuse: what a tee may hold, and a few more. */
+const KEPT_BLOCKS = 20;
+/**
+ * A script that writes 4 KiB at a time would wake us, and us the tee, for each of them, and that slows it down. Reads
+ * that bring that much and follow each other this closely are followed by a pause, in which the pipe fills: it holds 16
+ * such writes. A full block needs none, and a few lines are not kept waiting.
+ */
+const BUSY_BYTES = 1024;
+const CLOSE_MS = 3;
+const LINGER_MS = 1;
 
 /** A pipe that is read block by block. */
 export interface BlockReader {
@@ -28,6 +36,8 @@ export class DescriptorReader implements BlockReader {
   readonly #socket: Socket;
   #onBlock: ((block: Buffer, release: () => void) => void) | undefined;
   #paused = false;
+  #readAt = 0;
+  #linger: NodeJS.Timeout | undefined;
 
   constructor(fd: number) {
     this.#socket = new Socket({
@@ -55,10 +65,11 @@ export class DescriptorReader implements BlockReader {
 
   resume(): void {
     this.#paused = false;
-    this.#socket.resume();
+    if (!this.#linger) this.#socket.resume();
   }
 
   destroy(): void {
+    clearTimeout(this.#linger);
     this.#socket.destroy();
   }
 
@@ -67,7 +78,16 @@ export class DescriptorReader implements BlockReader {
       if (this.#free.length < KEPT_BLOCKS) this.#free.push(buffer);
     };
     this.#onBlock?.(buffer.subarray(0, bytes), release);
-    return !this.#paused;
+    const now = performance.now();
+    const busy = bytes >= BUSY_BYTES && bytes < BLOCK_BYTES && now - this.#readAt < CLOSE_MS;
+    if (busy) this.#linger ??= setTimeout(() => this.#goOn(), LINGER_MS);
+    this.#readAt = now;
+    return !this.#paused && !this.#linger;
+  }
+
+  #goOn(): void {
+    this.#linger = undefined;
+    if (!this.#paused) this.#socket.resume();
   }
 }
 

@@ -7,6 +7,13 @@ import type { SecretSet } from './redact/secrets.ts';
 import { Sealer } from './sealer.ts';
 import type { Tee } from './tee.ts';
 
+/**
+ * Chunks of this much text are sealed no more often than this, though the link be idle: each costs several threads and
+ * the relay's disk a turn, and a script that prints so much is not read line by line.
+ */
+const LARGE_TEXT_BYTES = 16 * 1024;
+const LARGE_EVERY_MS = 10;
+
 /** An unfinished line is shipped this long after its first byte: prompts and progress bars show. */
 const PROMPT_AFTER_MS = 200;
 
@@ -34,6 +41,7 @@ export class Capture {
   readonly #sealer: Sealer;
   readonly #sources: SourceCapture[] = [];
   #flushTimer: NodeJS.Timeout | undefined;
+  #paceTimer: NodeJS.Timeout | undefined;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
@@ -86,16 +94,30 @@ export class Capture {
   /** Seals what is left. Call it when all pipes have ended. Resolves when the outbox has everything. */
   async end(): Promise<void> {
     clearTimeout(this.#flushTimer);
+    clearTimeout(this.#paceTimer);
     this.#sealer.seal();
     await this.#sealer.flushed();
     this.#sealer.close();
   }
 
   #afterLines(): void {
-    const { builder, pending } = this.#sealer;
-    if (builder.count >= this.#options.batchSize && pending === 0 && this.#options.outbox.idle) this.#sealer.seal();
-    else if (builder.count > 0) this.#flushTimer ??= this.#armFlush(this.#options.flushIntervalMs);
+    this.#sealIfIdle();
+    if (this.#sealer.builder.count > 0) this.#flushTimer ??= this.#armFlush(this.#options.flushIntervalMs);
     this.#update();
+  }
+
+  /** Nothing is unacknowledged and a line waits: it leaves, unless a large chunk has only just left. */
+  #sealIfIdle(): void {
+    const { builder, pending, sealedAt, sealedBytes } = this.#sealer;
+    if (!this.#options.outbox.idle || pending > 0 || builder.count < this.#options.batchSize) return;
+    const wait = sealedBytes < LARGE_TEXT_BYTES ? 0 : sealedAt + LARGE_EVERY_MS - performance.now();
+    if (wait <= 0) this.#sealer.seal();
+    else this.#paceTimer ??= setTimeout(() => this.#paced(), wait);
+  }
+
+  #paced(): void {
+    this.#paceTimer = undefined;
+    this.#sealIfIdle();
   }
 
   #armFlush(delay: number): NodeJS.Timeout {
@@ -112,10 +134,8 @@ export class Capture {
 
   /** Something may have become idle, full or free. */
   #update(): void {
-    const { outbox, batchSize } = this.#options;
-    const { builder, pending } = this.#sealer;
-    if (outbox.idle && pending === 0 && builder.count >= batchSize) this.#sealer.seal();
-    const wait = outbox.full || this.#sealer.full;
+    this.#sealIfIdle();
+    const wait = this.#options.outbox.full || this.#sealer.full;
     for (const source of this.#sources) source.hold(wait);
   }
 }

@@ -16,6 +16,9 @@ export class Sealer {
   /** Lines and bytes of text that were sealed. */
   lines = 0;
   bytes = 0;
+  /** When the last chunk was sealed (performance.now()), and its bytes of text. */
+  sealedAt = 0;
+  sealedBytes = 0;
   readonly #run: string;
   readonly #onChunk: (chunk: Buffer) => void;
   readonly #free: Buffer[] = [];
@@ -62,6 +65,8 @@ export class Sealer {
     this.nextSeq += fields.count;
     this.lines += fields.count;
     this.bytes += fields.textBytes;
+    this.sealedAt = performance.now();
+    this.sealedBytes = fields.textBytes;
     const entry: { chunk?: Buffer } = { chunk: encodeSmall(fields, raw) };
     this.#sealed.push(entry);
     if (entry.chunk) this.#done(raw);

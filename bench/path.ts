@@ -87,7 +87,7 @@ export async function* pathRows(folder: string, scale: number): AsyncGenerator<R
     yield await naiveRow(folder, size.naiveLines, text, millions / ours.seconds);
     yield await slowdownRow(folder, size.pacedLines, env);
     yield* latencyRows(size.latencySeconds, env);
-    yield* startRows(size.starts, env);
+    yield* startRows(folder, size.starts, env);
     yield await idleRow(env);
   } finally {
     await relay.stop();
@@ -216,7 +216,7 @@ async function* latencyRows(seconds: number, env: NodeJS.ProcessEnv): AsyncGener
   yield { stage: 'path', what: '… p99', value: percentile(measured, 0.99), unit: 'ms', bar: { at: 'most', value: 20 } };
 }
 
-async function* startRows(starts: number, env: NodeJS.ProcessEnv): AsyncGenerator<Row> {
+async function* startRows(folder: string, starts: number, env: NodeJS.ProcessEnv): AsyncGenerator<Row> {
   const bare: number[] = [];
   const ours: number[] = [];
   for (let i = 0; i <= starts; i++) {
@@ -225,7 +225,7 @@ async function* startRows(starts: number, env: NodeJS.ProcessEnv): AsyncGenerato
       [ours, [join(ROOT, 'dist/keruta-agent'), 'execute', '--task-id', 'start', '--', 'true']],
     ] as const) {
       const start = performance.now();
-      const child = spawn(command[0], command.slice(1), { stdio: 'ignore', env });
+      const child = spawn(command[0], command.slice(1), { stdio: 'ignore', env, cwd: folder });
       await once(child, 'exit');
       // The first is a warm-up.
       if (i > 0) times.push(performance.now() - start);

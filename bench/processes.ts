@@ -28,7 +28,8 @@ function watch(child: ChildProcess): { cpu: number; peak: number } {
     if (child.pid === undefined || child.exitCode !== null) return;
     try {
       used.cpu = cpuSeconds(child.pid);
-      used.peak = residentBytes(child.pid).peak;
+      // A process that is ending has no memory any more.
+      used.peak = Math.max(used.peak, residentBytes(child.pid).peak);
     } catch {
       // It ended between the check and the look.
     }
@@ -80,7 +81,7 @@ export async function runDrained(folder: string, command: string[], env: NodeJS.
   const drain = spawn('sh', ['-c', `exec cat '${fifo}'`], { stdio: ['ignore', 'ignore', 'inherit'] });
   const drained = once(drain, 'exit');
   const start = performance.now();
-  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', writeFd, 'inherit'], env });
+  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', writeFd, 'inherit'], env, cwd: folder });
   const used = watch(child);
   const [exitCode] = (await once(child, 'exit')) as [number | null];
   const seconds = (performance.now() - start) / 1000;
