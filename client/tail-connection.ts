@@ -35,7 +35,7 @@ export class TailConnection {
   closing: Closing | undefined;
   readonly #socket: TailSocket;
   readonly #signal: AbortSignal | undefined;
-  readonly #watchdog: ReturnType<typeof setInterval>;
+  #watchdog: ReturnType<typeof setInterval> | undefined;
   #queue: ViewerMessage[] = [];
   #queuedCharacters = 0;
   #paused = false;
@@ -46,7 +46,6 @@ export class TailConnection {
   constructor(options: { connect: TailConnect; subscribe: SubscribeOptions; signal: AbortSignal | undefined }) {
     this.#signal = options.signal;
     this.#signal?.addEventListener('abort', this.#onAbort, { once: true });
-    this.#watchdog = setInterval(() => this.#tick(), TICK_MS);
     this.#socket = options.connect({
       open: () => {
         if (!this.#done) this.#socket.send(JSON.stringify({ type: 'subscribe', options: options.subscribe }));
@@ -54,6 +53,7 @@ export class TailConnection {
       message: (text) => this.#received(text),
       closed: (closing) => this.#ended(closing),
     });
+    if (!this.#done) this.#watchdog = setInterval(() => this.#tick(), TICK_MS);
   }
 
   /** What arrives, in groups; ends with the connection. Throws the signal's reason when that aborts. */

@@ -38,6 +38,9 @@ export interface TailOptions extends Omit<SubscribeOptions, 'batch'> {
   random?: () => number;
 }
 
+/** A newer relay may have codes that are not here. */
+const ERRORS_BY_CODE = new Map<string, { retry: boolean; hint: string }>(Object.entries(ERRORS));
+
 /** The relay refuses, and will again. */
 export class TailError extends Error {
   readonly code: ErrorCode | undefined;
@@ -46,7 +49,7 @@ export class TailError extends Error {
     super(message);
     this.name = 'TailError';
     this.code = code;
-    this.hint = code && ERRORS[code].hint;
+    this.hint = code && ERRORS_BY_CODE.get(code)?.hint;
   }
 }
 
@@ -77,7 +80,7 @@ export async function* tail(options: TailOptions): AsyncGenerator<TailEvent[], v
             if (events.length > 0) yield events;
             return;
           }
-          if (message.type === 'error' && !ERRORS[message.code].retry) {
+          if (message.type === 'error' && !(ERRORS_BY_CODE.get(message.code)?.retry ?? false)) {
             const reset = place.reset(message.code, message.message);
             events.push(reset);
             resumed = true;

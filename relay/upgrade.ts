@@ -20,6 +20,8 @@ export class Upgrades {
     maxPayload: MAX_VIEWER_MESSAGE_BYTES,
   });
 
+  #stopping = false;
+
   constructor(options: UpgradeOptions) {
     this.#options = options;
     for (const server of [this.#agents, this.#viewers]) {
@@ -32,6 +34,9 @@ export class Upgrades {
   /** The listener for `upgrade` of an HTTP server. */
   readonly handle = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
     try {
+      // Who comes now would be closed by nobody.
+      if (this.#stopping) throw new KerutaError('DRAINING', 'The relay is stopping.');
+      checkOrigin(request, this.#options.auth);
       this.#options.auth.check(request);
       const task = taskOf(request.url ?? '');
       if (wantsChunks(request)) this.#agent(request, { socket, head, task });
@@ -44,6 +49,7 @@ export class Upgrades {
 
   /** Sends all away, agents once what is under way is acknowledged. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     const why = { code: 'DRAINING', message: 'The relay is stopping.' } as const;
     const viewers = Array.from(this.#viewers.clients, (viewer) => closeWithin(viewer, CLOSE_PATIENCE_MS, why));
     await Promise.all([...viewers, this.#options.agents.stop()]);
@@ -102,6 +108,23 @@ function taskOf(url: string): string {
   if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `The task id ${problem}.`);
   return task;
 }
+
+/**
+ * Browsers let any page connect to any WebSocket, and say whose page it is. Without tokens only the relay's own pages and
+ * those of this machine may read; agents are no browsers at all.
+ */
+function checkOrigin({ headers }: IncomingMessage, auth: Auth): void {
+  const { origin, host } = headers;
+  if (origin === undefined) return;
+  const agent = headers['sec-websocket-protocol']?.includes('keruta.chunk.') ?? false;
+  const from = URL.canParse(origin) ? new URL(origin) : undefined;
+  const known = from !== undefined && (from.host === host || LOOPBACK.has(from.hostname));
+  if (agent || (!auth.required && !known)) {
+    throw new KerutaError('FORBIDDEN', `A page of ${JSON.stringify(origin)} may not connect here.`);
+  }
+}
+
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** Whether an agent asks. Throws a KerutaError if it speaks only versions that we don't. */
 function wantsChunks(request: IncomingMessage): boolean {

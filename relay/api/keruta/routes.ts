@@ -41,8 +41,8 @@ export function registerKerutaRoutes(app: FastifyInstance, { reader }: { store: 
 
   app.get<TaskRequest>('/tasks/:taskId/logs', async (request, reply) => {
     const query = readLogsQuery(request.query);
-    const task = await existing(reader, request.params.taskId);
     const signal = untilGone(reply);
+    const task = await existing(reader, request.params.taskId);
     const page = query.after !== undefined || query.before !== undefined ? cursorPage : offsetPage;
     const json = await inTurn(query.filter, signal, () => page(reader, task, { query, signal }));
     return reply.type('application/json; charset=utf-8').send(json);
@@ -50,8 +50,8 @@ export function registerKerutaRoutes(app: FastifyInstance, { reader }: { store: 
 
   app.get<TaskRequest>('/tasks/:taskId/logs/count', async (request, reply) => {
     const filter = readLogsFilter(request.query);
-    const task = await existing(reader, request.params.taskId);
     const signal = untilGone(reply);
+    const task = await existing(reader, request.params.taskId);
     return { count: await inTurn(filter, signal, () => reader.count(task, { filter, signal })) };
   });
 }

@@ -35,6 +35,7 @@ class Viewer {
   /** Frames are answered one after the other. */
   #answering: Promise<void> = Promise.resolve();
   #ping: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   constructor(webSocket: WebSocket, options: ViewerOptions) {
     this.#webSocket = webSocket;
@@ -55,6 +56,7 @@ class Viewer {
   }
 
   #stop(): void {
+    this.#stopped = true;
     clearInterval(this.#ping);
     for (const subscription of this.#subscriptions.values()) subscription.stop();
     this.#subscriptions.clear();
@@ -64,6 +66,8 @@ class Viewer {
     this.#webSocket.pause();
     this.#answering = this.#answering
       .then(async () => {
+        // What was waiting when the viewer went is nobody's any more: a subscription would never be stopped.
+        if (this.#stopped) return;
         if (isBinary) throw new KerutaError('INVALID_MESSAGE_FORMAT', 'Viewers speak text frames.');
         this.#answer((data as Buffer).toString());
         // Who asks without taking the answers is not read on.
