@@ -14,6 +14,9 @@ import type { Tee } from './tee.ts';
 const LARGE_TEXT_BYTES = 16 * 1024;
 const LARGE_EVERY_MS = 10;
 
+/** Less than this is copied rather than kept with its block. */
+const SMALL_BYTES = 4 * 1024;
+
 /** An unfinished line is shipped this long after its first byte: prompts and progress bars show. */
 const PROMPT_AFTER_MS = 200;
 
@@ -169,6 +172,7 @@ class SourceCapture {
     await ended;
     signal.removeEventListener('abort', stop);
     this.#pipe = undefined;
+    this.paused = false;
     this.#end();
   }
 
@@ -190,11 +194,13 @@ class SourceCapture {
     const held = this.#redactor.holding;
     const clean = this.#redactor.push(block);
     if (!held || clean.length > 0) this.#redactorSince = time;
-    if (clean.buffer === block.buffer) {
+    if (clean.buffer === block.buffer && clean.length >= SMALL_BYTES) {
       this.#pass(clean, time, release);
     } else {
+      // A few bytes should not keep a whole block while a tee is behind.
+      const own = clean.buffer === block.buffer ? Buffer.from(clean) : clean;
       release();
-      this.#pass(clean, time);
+      this.#pass(own, time);
     }
     this.#armPrompt(PROMPT_AFTER_MS);
     this.#onLines();

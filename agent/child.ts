@@ -25,7 +25,7 @@ export async function startChild(program: Program, workDir: string | undefined):
   // Both take a while and neither needs the other.
   const [pipes, { execa }] = await Promise.all([makePipes(), import('execa')]);
   try {
-    const { nodeChildProcess: child } = execa(program.file, program.args, {
+    const subprocess = execa(program.file, program.args, {
       cwd: workDir,
       stdin: 'inherit',
       stdout: pipes ? descriptor(pipes.stdout.writeFd) : 'pipe',
@@ -38,12 +38,17 @@ export async function startChild(program: Program, workDir: string | undefined):
       detached: true,
       cleanup: false,
     });
+    const { nodeChildProcess: child } = subprocess;
     const exited = new Promise<Exit>((resolve) => {
       child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
     });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', (error) => reject(notRun(program, workDir, error)));
+      // What spawn throws at once (E2BIG, ENOTDIR, …) becomes no event, but execa's result.
+      void subprocess.then((result) =>
+        reject(notRun(program, workDir, (result.cause ?? result) as NodeJS.ErrnoException)),
+      );
     });
     const stdout = pipes?.stdout.reader ?? (child.stdout && new StreamReader(child.stdout));
     const stderr = pipes?.stderr.reader ?? (child.stderr && new StreamReader(child.stderr));
@@ -82,6 +87,9 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EPERM')
+      process.stderr.write(`keruta-agent: can't send ${signal} to the script, which runs as another user\n`);
+    else if (code !== 'ESRCH') throw error;
   }
 }

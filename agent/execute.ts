@@ -42,11 +42,12 @@ export async function execute(config: AgentConfig, command: Command): Promise<nu
   ]);
   const tees = config.tee ? { stdout: openTee(1, 'stdout'), stderr: openTee(2, 'stderr') } : {};
   const secrets = knownSecrets(config, masks, warn);
+  const mask = (text: string) => redactText(text, secrets);
   const outbox = openOutbox(config, {
     run,
     startedAt,
     command: commandLine(command),
-    mask: (text) => redactText(text, secrets),
+    mask,
     onWarning: warn,
     onCancel: (reason) => {
       warn(`the relay cancels the run: ${reason}`);
@@ -58,19 +59,24 @@ export async function execute(config: AgentConfig, command: Command): Promise<nu
   const child = await starting;
   let exit: Exit = { exitCode: null, signal: null };
   if (child instanceof ScriptError) {
-    warn(child.message);
-    capture.note('ERROR', child.message);
+    termination.exited();
+    warn(mask(child.message));
+    capture.note('ERROR', mask(child.message));
   } else {
     termination.attach(child);
-    exit = await runScript(child, capture, tees, () => termination.exited());
+    exit = await runScript(child, capture, tees, () => {
+      termination.exited();
+      return drainSignal(termination);
+    });
     const { reason } = termination;
     if (reason !== undefined) capture.note('WARN', ENDINGS[reason](config));
   }
   await capture.end();
   const { result, exitCode } = judge(child, exit, termination);
-  const delivery = await outbox.end({ ...result, ...capture.totals, endedAt: Date.now() }, drainSignal(termination));
+  const over = drainSignal(termination);
+  const delivery = await outbox.end({ ...result, ...capture.totals, endedAt: Date.now() }, over);
   report(delivery, config);
-  await Promise.all([tees.stdout?.flushed(), tees.stderr?.flushed()]);
+  await Promise.race([Promise.all([tees.stdout?.flushed(), tees.stderr?.flushed()]), aborted(over)]);
   termination.dispose();
   return exitCode;
 }
@@ -119,6 +125,11 @@ function judge(child: Child | ScriptError, exit: Exit, { reason }: Termination) 
   // A script that took SIGTERM and ended by itself has ended as it says.
   const how = reason === 'signalled' || reason === undefined ? (exit.signal === null ? 'exited' : 'signalled') : reason;
   return { exitCode, result: { exitCode, signal: exit.signal, reason: how } as const };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 /** Ends the drain when the user insists, or what is left of the termination period is over. */

@@ -110,7 +110,8 @@ export class LineSplitter {
 
   /** The stream is over: what is held is a line without a line end. */
   end(time: number): void {
-    if (this.#heldBytes > 0) this.#finish(time, KIND_NO_EOL);
+    // A line whose pieces all left still has to say that it was cut.
+    if (this.#heldBytes > 0 || this.#cut > 0) this.#finish(time, KIND_NO_EOL);
   }
 
   /** The hot path: lines that begin and end in the block. Returns the place behind the last of them. */

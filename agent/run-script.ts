@@ -11,12 +11,15 @@ const LOOK_EVERY_MS = 50;
 const LEFT_BEHIND =
   'a process that the script left behind keeps its output open; what it writes from now on is not captured';
 
-/** Captures all that the script writes until it has ended, and what is left in its pipes then. */
+/**
+ * Captures all that the script writes until it has ended, and what is left in its pipes then. `onExit` is told when it
+ * has ended, and answers until when the rest may be read.
+ */
 export async function runScript(
   child: Child,
   capture: Capture,
   tees: { stdout?: Tee; stderr?: Tee },
-  onExit: () => void,
+  onExit: () => AbortSignal,
 ): Promise<Exit> {
   const cut = new AbortController();
   const read = Promise.all([
@@ -24,8 +27,8 @@ export async function runScript(
     capture.attach('stderr', child.stderr, tees.stderr, cut.signal),
   ]);
   const exit = await child.exited;
-  onExit();
-  if (!(await endsInTime(read, capture))) {
+  const over = onExit();
+  if (!(await endsInTime(read, capture, over))) {
     cut.abort();
     await read;
     capture.note('WARN', LEFT_BEHIND);
@@ -34,13 +37,14 @@ export async function runScript(
 }
 
 /** Whether both pipes end before the bounds above are over. */
-async function endsInTime(read: Promise<unknown>, capture: Capture): Promise<boolean> {
+async function endsInTime(read: Promise<unknown>, capture: Capture, signal: AbortSignal): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<false>((resolve) => {
     let waited = 0;
     let quiet = 0;
     let blocks = capture.blocks;
     timer = setInterval(() => {
+      if (signal.aborted) resolve(false);
       if (capture.paused) return;
       waited += LOOK_EVERY_MS;
       quiet = capture.blocks === blocks ? quiet + LOOK_EVERY_MS : 0;

@@ -2,6 +2,8 @@ import { write, writev } from 'node:fs';
 
 /** Held for a reader slower than the script; above it the script waits, as it would without us. */
 const HIGH_WATER_BYTES = 1024 * 1024;
+/** What an entry costs beside its bytes, so that many small ones are bounded too. */
+const ENTRY_BYTES = 256;
 /** Buffers in one writev. */
 const MAX_VECTOR = 64;
 /** How soon a descriptor that somebody made non-blocking is tried again when it is full. */
@@ -30,7 +32,7 @@ export class Tee {
   }
 
   get full(): boolean {
-    return this.#queuedBytes >= HIGH_WATER_BYTES;
+    return this.#heldBytes() >= HIGH_WATER_BYTES;
   }
 
   /** Keeps `bytes`, which must not change until `release` is called. */
@@ -47,6 +49,10 @@ export class Tee {
   /** Resolves when everything is written, or nobody reads it any more. */
   async flushed(): Promise<void> {
     if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #heldBytes(): number {
+    return this.#queuedBytes + this.#queue.length * ENTRY_BYTES;
   }
 
   #next(): void {
@@ -71,7 +77,7 @@ export class Tee {
     if (error) this.#stop(error);
     else this.#consume(written);
     this.#next();
-    if (wasFull && this.#queuedBytes < HIGH_WATER_BYTES) this.onDrain();
+    if (wasFull && this.#heldBytes() < HIGH_WATER_BYTES) this.onDrain();
   }
 
   #consume(written: number): void {

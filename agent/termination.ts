@@ -39,6 +39,7 @@ export class Termination {
     const { timeoutMs } = this.#options;
     if (timeoutMs !== undefined) this.#timeoutTimer = setTimeout(() => this.terminate('timeout'), timeoutMs);
     for (const signal of this.#early.splice(0)) this.#received(signal);
+    if (this.reason !== undefined) this.terminate(this.reason);
   }
 
   /** Aborts when a SIGTERM or SIGINT comes after the script has ended: the agent should not wait any longer. */
@@ -49,8 +50,10 @@ export class Termination {
   /** Asks the group to end, and makes it after the grace. */
   terminate(reason: 'timeout' | 'cancelled' | 'signalled'): void {
     const child = this.#child;
-    if (this.#exited || !child) return;
+    if (this.#exited) return;
     this.reason ??= reason;
+    // `attach` does the rest.
+    if (!child) return;
     child.signal('SIGTERM');
     this.#killTimer ??= setTimeout(() => child.signal('SIGKILL'), this.#options.graceMs);
   }
@@ -58,6 +61,8 @@ export class Termination {
   /** The script has ended: no more clocks; its group may be signalled no more, since the number may be another's. */
   exited(): void {
     this.#exited = true;
+    // Of a script that could not be started.
+    for (const signal of this.#early.splice(0)) this.#received(signal);
     clearTimeout(this.#timeoutTimer);
     clearTimeout(this.#killTimer);
   }
@@ -68,7 +73,7 @@ export class Termination {
   }
 
   #received(signal: ForwardedSignal): void {
-    if (!this.#child) {
+    if (!this.#child && !this.#exited) {
       this.#early.push(signal);
       return;
     }
@@ -76,8 +81,8 @@ export class Termination {
     if (signal === 'SIGTERM') this.terminatedAt ??= Date.now();
     if (this.#exited) {
       if (signal === 'SIGTERM' || signal === 'SIGINT') this.#afterExit.abort();
-    } else if (again) this.#child.signal('SIGKILL');
+    } else if (again) this.#child?.signal('SIGKILL');
     else if (signal === 'SIGTERM') this.terminate('signalled');
-    else this.#child.signal(signal);
+    else this.#child?.signal(signal);
   }
 }
