@@ -28,7 +28,7 @@ test('what the relay answers is on the disk before the answer leaves', { skip, t
   agent.end({ nextSeq: LINES, lines: LINES, bytes: LINES * 'line 0\n'.length, digest: digestOf(chunks) });
   await agent.hears('verified');
   await relay.stop();
-  const exited = new RegExp(`^${relay.process.pid} \\+\\+\\+ exited`, 'm');
+  const exited = new RegExp(`^${relay.process.pid} +\\+\\+\\+ exited`, 'm');
   while (!existsSync(trace) || !exited.test(readFileSync(trace, 'utf8'))) await tick();
 
   const promises: Promised[] = [
