@@ -46,9 +46,11 @@ export async function startChild(program: Program, workDir: string | undefined):
       child.once('spawn', resolve);
       child.once('error', (error) => reject(notRun(program, workDir, error)));
       // What spawn throws at once (E2BIG, ENOTDIR, …) becomes no event, but execa's result.
-      void subprocess.then((result) =>
-        reject(notRun(program, workDir, (result.cause ?? result) as NodeJS.ErrnoException)),
-      );
+      if (child.pid === undefined) {
+        void subprocess.then((result) =>
+          reject(notRun(program, workDir, (result.cause ?? result) as NodeJS.ErrnoException)),
+        );
+      }
     });
     const stdout = pipes?.stdout.reader ?? (child.stdout && new StreamReader(child.stdout));
     const stderr = pipes?.stderr.reader ?? (child.stderr && new StreamReader(child.stderr));

@@ -38,8 +38,9 @@ export class Termination {
     this.#child = child;
     const { timeoutMs } = this.#options;
     if (timeoutMs !== undefined) this.#timeoutTimer = setTimeout(() => this.terminate('timeout'), timeoutMs);
-    for (const signal of this.#early.splice(0)) this.#received(signal);
+    // Asked for before there was a child: by the relay, since signals are kept until now.
     if (this.reason !== undefined) this.terminate(this.reason);
+    for (const signal of this.#early.splice(0)) this.#received(signal);
   }
 
   /** Aborts when a SIGTERM or SIGINT comes after the script has ended: the agent should not wait any longer. */
