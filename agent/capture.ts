@@ -2,10 +2,10 @@ import { kindOf, type Level, type Source } from '../shared/line.ts';
 import type { BlockReader } from './blocks.ts';
 import { LineSplitter } from './lines.ts';
 import type { Outbox } from './outbox.ts';
+import type { Output } from './output.ts';
 import { Redactor } from './redact/redactor.ts';
 import type { SecretSet } from './redact/secrets.ts';
 import { Sealer } from './sealer.ts';
-import type { Tee } from './tee.ts';
 
 /**
  * Chunks of this much text are sealed no more often than this, though the link be idle: each costs several threads and
@@ -72,7 +72,7 @@ export class Capture {
   }
 
   /** Takes over a pipe of the script. Resolves when it has ended, or `signal` aborts and the rest is not read. */
-  attach(source: Source, pipe: BlockReader, tee: Tee | undefined, signal: AbortSignal): Promise<void> {
+  attach(source: Source, pipe: BlockReader, tee: Output | undefined, signal: AbortSignal): Promise<void> {
     const splitter = new LineSplitter(
       { builder: this.#sealer.builder, seal: () => this.#sealer.seal() },
       source,
@@ -147,7 +147,7 @@ export class Capture {
 class SourceCapture {
   readonly #splitter: LineSplitter;
   readonly #redactor: Redactor;
-  readonly #tee: Tee | undefined;
+  readonly #tee: Output | undefined;
   readonly #onLines: () => void;
   blocks = 0;
   paused = false;
@@ -156,7 +156,7 @@ class SourceCapture {
   /** When the redactor began to hold what it holds now. */
   #redactorSince = 0;
 
-  constructor(splitter: LineSplitter, redactor: Redactor, tee: Tee | undefined, onLines: () => void) {
+  constructor(splitter: LineSplitter, redactor: Redactor, tee: Output | undefined, onLines: () => void) {
     this.#splitter = splitter;
     this.#redactor = redactor;
     this.#tee = tee;

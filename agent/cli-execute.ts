@@ -12,7 +12,8 @@ Examples:
   keruta-agent execute --task-id build-42 --label team=web --timeout 1h -- make -j4 test
 
 Exit code: the script's; 128+n if signal n ended it; 124 after --timeout; 126 or 127 if it can't be run; 2 if the
-arguments or the configuration are wrong; 125 if the agent itself could not start it.`;
+arguments or the configuration are wrong; 125 if the agent itself could not start it; with --strict, 120 if it
+succeeded but its log is not complete.`;
 
 const FLAGS = [
   'taskId',
@@ -26,12 +27,14 @@ const FLAGS = [
   'mask',
   'logLevel',
   'tee',
+  'logFile',
   'logStreamingEnabled',
   ...RELAY_FLAGS,
   'spoolDir',
   'spoolLimitBytes',
   'overflow',
   'drainTimeoutMs',
+  'strict',
 ] as const satisfies (keyof AgentConfig)[];
 
 /** `execute`: runs a script and ships its log. */
@@ -43,13 +46,22 @@ export function addExecute(root: Command, call: Call): void {
     .usage('--task-id ID [options] (--script PATH [-- ARG…] | -- CMD [ARG…])')
     .argument('[words...]')
     .option('--script <PATH>', 'the script; what stands behind -- are its arguments')
+    .option('--dry-run', 'say what would be run, where its log would go and what would be masked, and do nothing')
     .addHelpText('after', HELP)
     .configureHelp({ visibleArguments: () => [] });
   addAgentFlags(command, FLAGS).action(async (words: string[]) => {
-    const { script } = command.opts<{ script?: string }>();
-    const { config } = await call.load(command);
+    const { script, dryRun } = command.opts<{ script?: string; dryRun?: boolean }>();
+    const settings = await call.load(command);
+    const { config } = settings;
     const problem = executeProblem({ taskId: config.taskId, script, words, behind: call.behind });
     if (problem !== undefined) throw new UsageError(problem);
+    if (dryRun === true) {
+      const { planRun } = await import('./dry-run.ts');
+      const { problems, text } = planRun(settings, { script, argv: call.behind }, process.env);
+      process.stdout.write(text);
+      if (problems.length > 0) throw new UsageError(problems.join('\n'));
+      return;
+    }
     // Nobody is left to tell when stderr is gone, and that is no reason to end the script.
     process.stderr.on('error', () => undefined);
     const { execute } = await import('./execute.ts');

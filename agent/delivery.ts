@@ -51,6 +51,10 @@ export class RunOutbox implements Outbox {
     return this.#backlog.full;
   }
 
+  get unsentLines(): number {
+    return this.#backlog.unsentLines;
+  }
+
   put(chunk: Buffer): void {
     this.#backlog.put(chunk);
     this.#wasIdle = false;

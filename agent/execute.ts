@@ -3,12 +3,16 @@ import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { UsageError } from '../shared/options/usage-error.ts';
 import { newUlid } from '../shared/ulid.ts';
 import { signalExitCode, startChild, type Child, type Exit } from './child.ts';
-import type { Delivery } from './outbox.ts';
+import type { DrainProgress } from './drain-progress.ts';
+import type { Delivery, Outbox } from './outbox.ts';
 import { scriptProgram, ScriptError } from './script.ts';
+import { joinOutputs } from './output.ts';
 import { Tee } from './tee.ts';
 import { Termination } from './termination.ts';
 
 const TIMEOUT_EXIT_CODE = 124;
+/** With --strict: the script succeeded, its log is not complete. */
+const STRICT_EXIT_CODE = 120;
 
 /** Of the 30 s that Kubernetes leaves between SIGTERM and SIGKILL, those that script and drain may use. */
 const TERMINATION_PERIOD_MS = 28_000;
@@ -40,7 +44,11 @@ export async function execute(config: AgentConfig, command: Command): Promise<nu
     import('./capture.ts'),
     import('./run-script.ts'),
   ]);
-  const tees = config.tee ? { stdout: openTee(1, 'stdout'), stderr: openTee(2, 'stderr') } : {};
+  const logFile = config.logFile === undefined ? undefined : await logFileAt(config.logFile);
+  const tees = {
+    stdout: joinOutputs([config.tee ? openTee(1, 'stdout') : undefined, logFile]),
+    stderr: joinOutputs([config.tee ? openTee(2, 'stderr') : undefined, logFile]),
+  };
   const secrets = knownSecrets(config, masks, warn);
   const mask = (text: string) => redactText(text, secrets);
   const outbox = openOutbox(config, {
@@ -74,11 +82,27 @@ export async function execute(config: AgentConfig, command: Command): Promise<nu
   await capture.end();
   const { result, exitCode } = judge(child, exit, termination);
   const over = drainSignal(termination);
+  const progress = process.stderr.isTTY ? await showProgress(outbox) : undefined;
   const delivery = await outbox.end({ ...result, ...capture.totals, endedAt: Date.now() }, over);
+  progress?.stop();
   report(delivery, config);
   await Promise.race([Promise.all([tees.stdout?.flushed(), tees.stderr?.flushed()]), aborted(over)]);
   termination.dispose();
-  return exitCode;
+  return config.strict && exitCode === 0 && !isComplete(delivery) ? STRICT_EXIT_CODE : exitCode;
+}
+
+function isComplete({ outcome, missingLines }: Delivery): boolean {
+  return outcome === 'verified' && missingLines === 0;
+}
+
+async function logFileAt(path: string): Promise<Tee | undefined> {
+  const { openLogFile } = await import('./log-file.ts');
+  return openLogFile(path, warn);
+}
+
+async function showProgress(outbox: Outbox): Promise<DrainProgress> {
+  const { DrainProgress } = await import('./drain-progress.ts');
+  return new DrainProgress(process.stderr, () => outbox.unsentLines);
 }
 
 const ENDINGS = {

@@ -72,6 +72,7 @@ function hasSpools(folder: string, task: string): boolean {
 class NoOutbox implements Outbox {
   readonly idle = false;
   readonly full = false;
+  readonly unsentLines = 0;
   onChange: () => void = () => undefined;
 
   put(): void {

@@ -17,6 +17,9 @@ export interface Outbox {
   /** Capture should pause the script's pipes. With `drop-oldest` only while memory is briefly ahead of the disk. */
   readonly full: boolean;
 
+  /** Lines that the relay has not acknowledged, of those that were put. */
+  readonly unsentLines: number;
+
   /** Called after `idle` or `full` may have changed. */
   onChange: () => void;
 

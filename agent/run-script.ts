@@ -1,6 +1,6 @@
 import type { Capture } from './capture.ts';
 import type { Child, Exit } from './child.ts';
-import type { Tee } from './tee.ts';
+import type { Output } from './output.ts';
 
 /** A process that the script left behind may hold its pipes open: reading ends when it was quiet for this long, … */
 const QUIET_MS = 1000;
@@ -18,7 +18,7 @@ const LEFT_BEHIND =
 export async function runScript(
   child: Child,
   capture: Capture,
-  tees: { stdout?: Tee; stderr?: Tee },
+  tees: { stdout?: Output; stderr?: Output },
   onExit: () => AbortSignal,
 ): Promise<Exit> {
   const cut = new AbortController();

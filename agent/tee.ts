@@ -1,4 +1,5 @@
 import { write, writev } from 'node:fs';
+import type { Output } from './output.ts';
 
 /** Held for a reader slower than the script; above it the script waits, as it would without us. */
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -14,8 +15,7 @@ const RETRY_MS = 5;
  * would then stop capture, signals and the link; this one writes on the thread pool. A reader that is gone (EPIPE)
  * ends the tee, never the job.
  */
-export class Tee {
-  /** Called when `full` became false. */
+export class Tee implements Output {
   onDrain: () => void = () => undefined;
   readonly #fd: number;
   readonly #onError: (error: NodeJS.ErrnoException) => void;
@@ -35,7 +35,6 @@ export class Tee {
     return this.#heldBytes() >= HIGH_WATER_BYTES;
   }
 
-  /** Keeps `bytes`, which must not change until `release` is called. */
   write(bytes: Buffer, release: () => void = () => undefined): void {
     if (this.#ended || bytes.length === 0) {
       release();
@@ -46,7 +45,6 @@ export class Tee {
     if (!this.#writing) this.#next();
   }
 
-  /** Resolves when everything is written, or nobody reads it any more. */
   async flushed(): Promise<void> {
     if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }

@@ -18,6 +18,12 @@ export const ERRORS = {
   },
   FORBIDDEN: { status: 403, close: 4003, retry: false, hint: 'The token is known but does not allow this.' },
   INVALID_INPUT: { status: 400, close: 4004, retry: false, hint: 'Correct the request as the message says.' },
+  INVALID_LOG_FORMAT: {
+    status: 400,
+    close: 4004,
+    retry: false,
+    hint: 'A log is {"level","message","source"?,"timestamp"?,"metadata"?}, or an array of them.',
+  },
   INVALID_MESSAGE_FORMAT: {
     status: 400,
     close: 4004,
@@ -50,6 +56,18 @@ export const ERRORS = {
     retry: false,
     hint: 'Agent and relay speak different protocol versions. Update the older one.',
   },
+  RATE_LIMIT_EXCEEDED: {
+    status: 429,
+    close: 4101,
+    retry: true,
+    hint: 'Wait as long as Retry-After says. Whoever runs the relay can raise its limits.',
+  },
+  WEBSOCKET_CONNECTION_FAILED: {
+    status: 503,
+    close: 4101,
+    retry: true,
+    hint: 'The relay has as many connections as it may have. Try again later.',
+  },
   OVERLOADED: { status: 503, close: 4101, retry: true, hint: 'The relay is busy. Try again later.' },
   DRAINING: { status: 503, close: 4102, retry: true, hint: 'The relay is restarting. Try again soon.' },
   IDLE: {
@@ -78,10 +96,13 @@ export type ErrorCode = keyof typeof ERRORS;
 /** An error that crosses a program's border: `code` names its row in the table, `message` says what happened here. */
 export class KerutaError extends Error {
   readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  /** Of RATE_LIMIT_EXCEEDED: after how many ms it is worth trying again. */
+  readonly retryAfterMs: number | undefined;
+  constructor(code: ErrorCode, message: string, options: ErrorOptions & { retryAfterMs?: number } = {}) {
     super(message, options);
     this.name = 'KerutaError';
     this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

@@ -109,6 +109,23 @@ export const agentOptions = {
     key: 'agent.tee',
     default: true,
   }),
+  logFile: option({
+    kind: path('/var/log/job.log'),
+    help: 'A file that also gets what the script prints, secrets masked, behind what is in it',
+    flag: '--log-file',
+    env: ['KERUTA_LOG_FILE'],
+    key: 'agent.logFile',
+    defaultText: 'none',
+  }),
+  strict: option({
+    kind: switched(),
+    help: 'Exit with 120 if the script succeeded but the relay has not confirmed that it has every line',
+    flag: '--strict',
+    flagValue: true,
+    env: ['KERUTA_STRICT'],
+    key: 'agent.strict',
+    default: false,
+  }),
   drainTimeoutMs: option({
     kind: duration('1m'),
     help: 'How long to wait for the relay once the script has ended; the rest stays in the spool',

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { readConfigFile } from '../shared/options/file.ts';
+import { addFlags, givenFlags } from '../shared/options/flags.ts';
+import { relayOptions, type RelayConfig } from '../shared/options/relay-options.ts';
+import { resolve, type Settings } from '../shared/options/resolve.ts';
+import { surroundings } from '../shared/options/surroundings.ts';
+
+/** The program's name, as its messages say it. */
+export const NAME = 'keruta-relay';
+
+/** One call of the relay's command line: how it ends. */
+export interface Call {
+  exitCode: number;
+}
+
+/** Flags of a command that reads the configuration; `wanted` are all if absent. */
+export function addRelayFlags(command: Command, wanted?: readonly (keyof RelayConfig)[]): Command {
+  addFlags(command, relayOptions, wanted);
+  return command.option(
+    '--config <FILE>',
+    'the configuration file (default: keruta.config.yaml if there is one, KERUTA_CONFIG)',
+  );
+}
+
+/** The configuration from flags, environment and file. Rejects with a UsageError. */
+export async function loadConfig(command: Command): Promise<Settings<RelayConfig>> {
+  const { config: path } = command.opts<{ config?: string }>();
+  return resolve(relayOptions, {
+    flags: givenFlags(command, relayOptions),
+    env: process.env,
+    file: await readConfigFile(path, process.env),
+    surroundings: surroundings(),
+  });
+}
