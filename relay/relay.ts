@@ -6,7 +6,7 @@ import { takeLock } from '../shared/lock.ts';
 import type { RelayConfig } from '../shared/options/relay-options.ts';
 import { registerKerutaRoutes } from './api/keruta/routes.ts';
 import { serveViewer } from './api/keruta/viewer.ts';
-import { Auth } from './auth.ts';
+import { Auth } from './auth/auth.ts';
 import { DiskGuard } from './disk.ts';
 import { diskCheck, EventLoopCheck, Health, storeCheck } from './health.ts';
 import { Ingest } from './ingest.ts';

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { WebSocket } from 'ws';
 import { KerutaError } from '../shared/errors.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
-import { Auth } from './auth.ts';
+import { Auth } from './auth/auth.ts';
 import { Health } from './health.ts';
 import { startServer, type Server } from './server.ts';
 import { StoreError } from './store/store.ts';

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { KerutaError } from '../shared/errors.ts';
-import type { Auth } from './auth.ts';
+import type { Auth } from './auth/auth.ts';
 import type { Health } from './health.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { errorBody, refuse, toKerutaError } from './http-errors.ts';

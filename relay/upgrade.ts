@@ -5,7 +5,7 @@ import { MAX_CHUNK_BYTES } from '../shared/chunk.ts';
 import { KerutaError } from '../shared/errors.ts';
 import { taskIdProblem } from '../shared/task-id.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
-import type { Auth } from './auth.ts';
+import type { Auth } from './auth/auth.ts';
 import type { Heartbeat, Wire } from './heartbeat.ts';
 import { refuse } from './http-errors.ts';
 import { closeWithin } from './web-socket.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KerutaError } from '../shared/errors.ts';
+import { KerutaError } from '../../shared/errors.ts';
 import { Auth, type Credentials } from './auth.ts';
 
 const auth = new Auth(['first-token', 'zweites Zeichen ñ']);

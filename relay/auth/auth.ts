@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { KerutaError } from '../shared/errors.ts';
+import { KerutaError } from '../../shared/errors.ts';
 
 /** Who may talk to the relay: whoever brings one of its static tokens. Without tokens it is open to all. */
 export class Auth {
