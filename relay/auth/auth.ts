@@ -1,50 +1,68 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 import { KerutaError } from '../../shared/errors.ts';
+import { checkTokenLength, offeredTokens, type Credentials } from './credentials.ts';
+import type { JwtVerifier } from './jwt.ts';
+import type { KeyRing } from './key-ring.ts';
+import { ANYBODY, type Principal } from './principal.ts';
+import { StaticTokens } from './static-tokens.ts';
 
-/** Who may talk to the relay: whoever brings one of its static tokens. Without tokens it is open to all. */
+/** Who a request comes from, by the tokens that it brings. */
 export class Auth {
-  /** Compared as hashes: of equal length, and telling nothing of a token by the time it takes. */
-  readonly #known: Buffer[];
+  readonly #tokens: StaticTokens;
+  readonly #keys: Pick<KeyRing, 'configured' | 'find'> | undefined;
+  readonly #jwt: Pick<JwtVerifier, 'verify'> | undefined;
+  readonly #certificates: boolean;
+  #wasRequired = false;
 
-  constructor(tokens: readonly string[]) {
-    this.#known = tokens.map(sha256);
+  constructor({ tokens = [], keys, jwt, certificates = false }: AuthOptions) {
+    this.#tokens = new StaticTokens(tokens);
+    this.#keys = keys;
+    this.#jwt = jwt;
+    this.#certificates = certificates;
   }
 
+  /** Whether credentials are wanted. Once they are, they are until the relay ends: a lost file of keys opens nothing. */
   get required(): boolean {
-    return this.#known.length > 0;
+    this.#wasRequired ||=
+      this.#tokens.configured || this.#jwt !== undefined || this.#certificates || this.#keys?.configured === true;
+    return this.#wasRequired;
   }
 
-  /** Throws a KerutaError UNAUTHORIZED unless the request brings a known token. */
-  check(request: Credentials): void {
-    if (!this.required) return;
-    const offered = offeredTokens(request);
-    if (offered.some((token) => this.#knows(token))) return;
-    throw new KerutaError('UNAUTHORIZED', offered.length === 0 ? 'A token is required.' : 'The token is not known.');
+  /**
+   * Who the request comes from. `undefined`: it brings no token although one is required. Rejects with a KerutaError
+   * UNAUTHORIZED if none of its tokens is good, AUTH_UNAVAILABLE if that can't be found out now.
+   */
+  async authenticate(request: Credentials, { cookieAllowed = false } = {}): Promise<Principal | undefined> {
+    if (!this.required) return ANYBODY;
+    let problem: unknown;
+    for (const token of offeredTokens(request, cookieAllowed)) {
+      try {
+        return await this.token(token);
+      } catch (error) {
+        problem ??= error;
+      }
+    }
+    if (problem !== undefined) throw problem as Error;
+    return undefined;
   }
 
-  #knows(token: string): boolean {
-    const hash = sha256(token);
-    let known = false;
-    for (const one of this.#known) if (timingSafeEqual(one, hash)) known = true;
-    return known;
+  /** Whose token it is. Rejects as `authenticate` does. */
+  async token(token: string): Promise<Principal> {
+    if (!this.required) return ANYBODY;
+    checkTokenLength(token);
+    const known = this.#tokens.find(token) ?? this.#keys?.find(token);
+    if (known !== undefined) return known;
+    if (this.#jwt !== undefined && JWT_SHAPE.test(token)) return await this.#jwt.verify(token);
+    throw new KerutaError('UNAUTHORIZED', 'The token is not known.');
   }
 }
 
-export interface Credentials {
-  headers: IncomingHttpHeaders;
-  /** The request's target, path and query. */
-  url?: string;
+export interface AuthOptions {
+  /** Those that may do everything. */
+  tokens?: readonly string[];
+  keys?: Pick<KeyRing, 'configured' | 'find'>;
+  jwt?: Pick<JwtVerifier, 'verify'>;
+  /** Whether client certificates stand for somebody, too. */
+  certificates?: boolean;
 }
 
-/** `Authorization: Bearer T`, `X-API-Key: T`, `?token=T` (for browsers, whose WebSockets send no headers). */
-function offeredTokens({ headers, url = '' }: Credentials): string[] {
-  const bearer = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
-  const query = url.indexOf('?');
-  const token = query === -1 ? null : new URLSearchParams(url.slice(query)).get('token');
-  return [bearer, headers['x-api-key'], token].filter((one): one is string => typeof one === 'string' && one !== '');
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
-}
+const JWT_SHAPE = /^[\w-]+\.[\w-]+\.[\w-]*$/;

@@ -1,0 +1,104 @@
+import type { Command } from 'commander';
+import { parseDuration } from '../shared/duration.ts';
+import { labels } from '../shared/options/kinds.ts';
+import { ValueError } from '../shared/options/option.ts';
+import { UsageError } from '../shared/options/usage-error.ts';
+import type { KeyRequest } from './auth/keys.ts';
+import { addRelayFlags, loadConfig, type Call } from './cli-call.ts';
+
+/** `keys create`, `keys list`, `keys revoke`: the API keys of a data folder, also while its relay runs. */
+export function addKeys(root: Command, call: Call): void {
+  const keys = root
+    .command('keys')
+    .description('create, list and revoke API keys; a running relay knows of a change within a second');
+  addCreate(keys, call);
+  addList(keys, call);
+  addRevoke(keys, call);
+}
+
+function addCreate(keys: Command, call: Call): void {
+  const command = keys
+    .command('create')
+    .description('print a new key, this once')
+    .requiredOption('--name <NAME>', 'what it is for; shown in lists and in the log')
+    .option('--scope <SCOPE>', 'ingest, read or admin; may be repeated', gather)
+    .option('--task <PATTERN>', "only for tasks whose id fits, as 'build-*'; may be repeated", gather)
+    .option('--label <NAME=VALUE>', 'only for tasks with this label; may be repeated', gather)
+    .option('--expires <DURATION>', 'how long it is good, as 90d (default: until it is revoked)');
+  addRelayFlags(command, ['dataDir']).action(async () => {
+    const { createKey } = await import('./auth/keys.ts');
+    const { config } = await loadConfig(command);
+    const { id, text } = await createKey(config.dataDir, requestOf(command.opts<CreateFlags>()), Date.now());
+    process.stderr.write(`This is the key ${id}. It is shown only now: ${config.dataDir} keeps a hash of it.\n`);
+    process.stdout.write(`${text}\n`);
+    call.exitCode = 0;
+  });
+}
+
+function addList(keys: Command, call: Call): void {
+  const command = keys.command('list').description('show all keys, without their secrets').option('--json', 'as JSON');
+  addRelayFlags(command, ['dataDir']).action(async () => {
+    const { listKeys, keyTable } = await import('./auth/keys.ts');
+    const { config } = await loadConfig(command);
+    const list = await listKeys(config.dataDir);
+    const { json = false } = command.opts<{ json?: boolean }>();
+    process.stdout.write(json ? `${JSON.stringify(list, undefined, 2)}\n` : keyTable(list, Date.now()));
+    call.exitCode = 0;
+  });
+}
+
+function addRevoke(keys: Command, call: Call): void {
+  const command = keys
+    .command('revoke')
+    .description('take keys back; connections that use them end within a second')
+    .argument('<ID...>', 'ids or names of keys');
+  addRelayFlags(command, ['dataDir']).action(async (wanted: string[]) => {
+    const { revokeKeys } = await import('./auth/keys.ts');
+    const { config } = await loadConfig(command);
+    const revoked = await revokeKeys(config.dataDir, wanted);
+    for (const { id, name } of revoked) process.stdout.write(`revoked ${id} (${name})\n`);
+    call.exitCode = 0;
+  });
+}
+
+interface CreateFlags {
+  name: string;
+  scope?: string[];
+  task?: string[];
+  label?: string[];
+  expires?: string;
+}
+
+function requestOf({ name, scope = [], task, label, expires }: CreateFlags): KeyRequest {
+  const scopes = scope.flatMap((one) => one.split(',')).map((one) => one.trim().toLowerCase());
+  if (scopes.length === 0) throw new UsageError('--scope is missing: ingest, read or admin');
+  return {
+    name,
+    scopes,
+    tasks: task,
+    labels: label && readLabels(label),
+    lifeMs: expires === undefined ? undefined : readLife(expires),
+  };
+}
+
+/** Of `--label`s. Throws a UsageError. */
+export function readLabels(given: string[]): Record<string, string> {
+  try {
+    return labels().read(given);
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    throw new UsageError(`--label: ${JSON.stringify(given.join(', '))} ${error.message}; for example: team=web`);
+  }
+}
+
+function readLife(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms <= 0) {
+    throw new UsageError(`--expires: ${JSON.stringify(text)} is not a duration; for example: 90d`);
+  }
+  return ms;
+}
+
+export function gather(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
