@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { diskCheck, EventLoopCheck, Health, storeCheck } from './health.ts';
+import { diskCheck, EventLoopCheck, Health, storeCheck, WriteWatch } from './health.ts';
+
+const writes = new WriteWatch(() => 0);
 
 test('healthy if all checks are, with what each says and took', async () => {
   const health = new Health({
-    store: () => storeCheck({ nextPosition: () => Promise.resolve(3) }),
+    store: () => storeCheck({ nextPosition: () => Promise.resolve(3) }, writes),
     disk: () => diskCheck({ room: true, freeBytes: 1024 * 1024 * 500 }),
   });
   const { status, checks, timestamp } = await health.report();
@@ -16,7 +18,7 @@ test('healthy if all checks are, with what each says and took', async () => {
 
 test('one unhealthy check makes the relay unhealthy and says why', async () => {
   const health = new Health({
-    store: () => storeCheck({ nextPosition: () => Promise.reject(new Error('disk I/O error')) }),
+    store: () => storeCheck({ nextPosition: () => Promise.reject(new Error('disk I/O error')) }, writes),
     disk: () => diskCheck({ room: false, freeBytes: 0, problem: '1 MiB are free, 256 MiB are kept in reserve' }),
   });
   const { status, checks } = await health.report();
@@ -44,4 +46,36 @@ test('the event loop is healthy while it turns', () => {
   check.start();
   assert.equal(check.find().healthy, true);
   check.stop();
+});
+
+test('a store that reads and does not write is unhealthy, until it writes again', async () => {
+  const reads = { nextPosition: () => Promise.resolve(3) };
+  let waitingMs = 0;
+  const watch = new WriteWatch(() => waitingMs);
+  const findings = [await storeCheck(reads, watch)];
+  waitingMs = 6000;
+  findings.push(await storeCheck(reads, watch));
+  waitingMs = 0;
+  watch.failed(new Error('database is locked'));
+  findings.push(await storeCheck(reads, watch));
+  watch.worked();
+  findings.push(await storeCheck(reads, watch));
+  assert.deepEqual(
+    findings.map(({ healthy, message }) => [healthy, message]),
+    [
+      [true, 'reads and writes'],
+      [false, 'a write has been waiting for 6 s'],
+      [false, 'the last write failed: database is locked'],
+      [true, 'reads and writes'],
+    ],
+  );
+});
+
+test('a relay that stops says so at once, also to who has asked just before', async () => {
+  const health = new Health({ store: () => ({ healthy: true, message: '' }) });
+  assert.equal((await health.report()).status, 'healthy');
+  health.drain();
+  const { status, checks } = await health.report();
+  assert.equal(status, 'unhealthy');
+  assert.equal(checks.accepting.message, 'the relay is stopping');
 });

@@ -4,10 +4,17 @@ import type { DiskState } from './disk.ts';
 /** How the relay is: asked by people, load balancers and Kubernetes, so often that asking must cost next to nothing. */
 export class Health {
   readonly #checks: Record<string, () => Promise<Finding> | Finding>;
+  #draining = false;
   #last: { at: number; report: Promise<HealthReport> } | undefined;
 
   constructor(checks: Record<string, () => Promise<Finding> | Finding>) {
     this.#checks = checks;
+  }
+
+  /** From now on it wants no more work: /health/ready says so at once. */
+  drain(): void {
+    this.#draining = true;
+    this.#last = undefined;
   }
 
   /** All checks, at most once in 500 ms; a check that takes 2 s is unhealthy. */
@@ -19,11 +26,14 @@ export class Health {
 
   async #ask(): Promise<HealthReport> {
     const names = Object.keys(this.#checks);
-    const checks = await Promise.all(names.map((name) => timed(this.#checks[name])));
+    const found = await Promise.all(names.map((name) => timed(this.#checks[name])));
+    const checks: Record<string, Check> = Object.fromEntries(names.map((name, i) => [name, found[i]]));
+    const accepting = { healthy: !this.#draining, message: this.#draining ? 'the relay is stopping' : 'yes' };
+    checks.accepting = { ...accepting, latency: 0 };
     return {
-      status: checks.every((check) => check.healthy) ? 'healthy' : 'unhealthy',
+      status: Object.values(checks).every((check) => check.healthy) ? 'healthy' : 'unhealthy',
       timestamp: new Date().toISOString(),
-      checks: Object.fromEntries(names.map((name, i) => [name, checks[i]])),
+      checks,
     };
   }
 }
@@ -47,10 +57,39 @@ export interface Finding {
   latency?: number;
 }
 
-/** Healthy if the store answers. */
-export async function storeCheck(store: { nextPosition(): Promise<number> }): Promise<Finding> {
+/**
+ * Healthy if the store answers a question, and does what it is asked to write. That nothing is written to find out costs
+ * no truth: the relay writes anyway, if nothing else then its look for lost agents every few seconds (LostWatch).
+ */
+export async function storeCheck(store: { nextPosition(): Promise<number> }, writes: WriteWatch): Promise<Finding> {
   await store.nextPosition();
-  return { healthy: true, message: 'answers' };
+  const problem = writes.problem();
+  return problem === undefined ? { healthy: true, message: 'reads and writes' } : { healthy: false, message: problem };
+}
+
+/** How the last writes went. */
+export class WriteWatch {
+  readonly #waitingMs: () => number;
+  #failure: string | undefined;
+
+  /** `waitingMs`: for how long the store has left something unanswered. */
+  constructor(waitingMs: () => number) {
+    this.#waitingMs = waitingMs;
+  }
+
+  worked(): void {
+    this.#failure = undefined;
+  }
+
+  failed(error: unknown): void {
+    this.#failure = `the last write failed: ${(error as Error).message}`;
+  }
+
+  problem(): string | undefined {
+    const waitingMs = this.#waitingMs();
+    if (waitingMs >= SLOW_WRITE_MS) return `a write has been waiting for ${Math.round(waitingMs / 1000)} s`;
+    return this.#failure;
+  }
 }
 
 export function diskCheck({ room, freeBytes, problem }: DiskState): Finding {
@@ -96,6 +135,7 @@ async function timed(check: () => Promise<Finding> | Finding): Promise<Check> {
   return { healthy: finding.healthy, message: finding.message, latency: finding.latency ?? took };
 }
 
+const SLOW_WRITE_MS = 5000;
 const KEEP_MS = 500;
 const PATIENCE_MS = 2000;
 const RESOLUTION_MS = 20;

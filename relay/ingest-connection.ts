@@ -1,22 +1,27 @@
-import type { RawData, WebSocket } from 'ws';
-import { ERRORS, type ErrorCode } from '../shared/errors.ts';
+import { ERRORS, KerutaError, type ErrorCode } from '../shared/errors.ts';
 import { parseAgentMessage, type AgentMessage, type Hello } from '../shared/agent-message.ts';
 import { type RelayMessage } from '../shared/relay-message.ts';
-import { MAX_CONTROL_BYTES, PING_AFTER_MS } from '../shared/wire.ts';
+import { MAX_CONTROL_BYTES, MAX_TEXT_CHARACTERS, PING_AFTER_MS } from '../shared/wire.ts';
+import type { AgentSocket } from './agent-socket.ts';
+import type { Caller } from './caller.ts';
 import type { Wire } from './heartbeat.ts';
 import { RunWriter, STORE_PATIENCE_MS, type AgentLink, type RunIdentity, type RunServices } from './ingest-run.ts';
+import type { Limits } from './limits/limits.ts';
 import type { OpenedRun, Store } from './store/store.ts';
+import { Valve } from './valve.ts';
 import { closeReason, type CloseReason } from './web-socket.ts';
 import type { Window, WindowBudget } from './window.ts';
 
 /**
  * An agent's socket: hello first, then one run's chunks and control messages (shared/wire.ts), until either side
- * closes. Reads no more while its window is full.
+ * closes. Reads no more while its window is full, or while it has sent more than it may.
  */
 export class AgentConnection implements AgentLink {
   readonly task: string;
-  readonly #socket: WebSocket;
+  readonly #socket: AgentSocket;
   readonly #wire: Wire;
+  readonly #caller: Caller;
+  readonly #valve: Valve;
   readonly #services: ConnectionServices;
   readonly #since: number;
   #state: State = { name: 'silent' };
@@ -24,11 +29,15 @@ export class AgentConnection implements AgentLink {
   #heardAt = 0;
   #identity: RunIdentity | undefined;
   #onLeft: () => void = () => undefined;
+  #heldUntil = 0;
+  #hold: NodeJS.Timeout | undefined;
 
-  constructor(socket: WebSocket, wire: Wire, parts: { task: string; services: ConnectionServices }) {
+  constructor(socket: AgentSocket, wire: Wire, parts: ConnectionParts) {
     this.task = parts.task;
     this.#socket = socket;
     this.#wire = wire;
+    this.#caller = parts.caller;
+    this.#valve = new Valve(socket);
     this.#services = parts.services;
     this.#since = this.#heardAt = this.#services.clock();
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
@@ -38,10 +47,21 @@ export class AgentConnection implements AgentLink {
     socket.once('close', () => this.#gone());
   }
 
+  /** Names the connection in the relay's log. */
+  get requestId(): string {
+    return this.#caller.requestId;
+  }
+
+  /** When the oldest call into the store began that is not answered, monotonic ms. */
+  get waitingSince(): number | undefined {
+    return this.#state.name === 'writing' ? this.#state.writer.waitingSince : undefined;
+  }
+
   /** Once a second. */
   sweep(): void {
     const clock = this.#services.clock();
-    if (this.#wire.bytesRead !== this.#bytesHeard) this.#heardAt = clock;
+    // Whom we do not read we can't hear.
+    if (this.#wire.bytesRead !== this.#bytesHeard || this.#valve.held) this.#heardAt = clock;
     this.#bytesHeard = this.#wire.bytesRead;
     if (this.#state.name === 'silent' && clock - this.#since >= HELLO_PATIENCE_MS) {
       this.close('IDLE', `No hello came within ${HELLO_PATIENCE_MS / 1000} s.`);
@@ -52,12 +72,24 @@ export class AgentConnection implements AgentLink {
 
   /** Reads no more; resolves when what came before is committed and acknowledged, or the connection is closed. */
   async drain(): Promise<void> {
-    this.#socket.pause();
+    this.#valve.hold('drain');
     if (this.#state.name !== 'writing') return;
     const { writer } = this.#state;
-    this.#state.stopped = true;
     await Promise.race([writer.drain(), new Promise<void>((resolve) => (this.#onLeft = resolve))]);
     writer.sendAck();
+  }
+
+  /** Resolves when the store has answered all that came until now, and that was said. */
+  async settled(): Promise<void> {
+    if (this.#state.name !== 'writing') return;
+    const { writer } = this.#state;
+    await writer.drain();
+    writer.sendAck();
+  }
+
+  /** Asks the agent to stop, if it is let in already. */
+  cancel(reason: string): void {
+    if (this.#state.name === 'writing') this.send({ type: 'cancel', reason: reason.slice(0, MAX_TEXT_CHARACTERS) });
   }
 
   send(message: RelayMessage): void {
@@ -71,8 +103,10 @@ export class AgentConnection implements AgentLink {
     if (this.#state.name !== 'closed') this.#socket.ping(mark);
   }
 
-  close(code: ErrorCode, message: string): void {
+  /** `retryAfterMs`: when the agent shall come back; else it decides itself. */
+  close(code: ErrorCode, message: string, { retryAfterMs }: { retryAfterMs?: number } = {}): void {
     if (this.#state.name === 'closed') return;
+    if (retryAfterMs !== undefined) this.#socket.send(JSON.stringify({ type: 'drain', retryAfterMs }));
     this.#services.onClosing(this, { code, message });
     this.#leave();
     this.#socket.close(ERRORS[code].close, closeReason(message));
@@ -82,6 +116,7 @@ export class AgentConnection implements AgentLink {
 
   #leave(): void {
     if (this.#state.name === 'writing') this.#state.window.close();
+    clearTimeout(this.#hold);
     this.#state = { name: 'closed' };
     this.#onLeft();
   }
@@ -91,10 +126,8 @@ export class AgentConnection implements AgentLink {
     this.#services.onGone(this, this.#identity);
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
+  #receive(bytes: Buffer, isBinary: boolean): void {
     const state = this.#state;
-    // ws hands out one Buffer a message unless told otherwise.
-    const bytes = data as Buffer;
     if (state.name === 'closed') return;
     if (isBinary) {
       if (state.name === 'writing') state.writer.frame(bytes);
@@ -133,12 +166,31 @@ export class AgentConnection implements AgentLink {
     this.#state = { name: 'opening', since: this.#services.clock() };
     const { type: _, ...run } = hello;
     try {
+      await this.#admit(hello);
       const opened = await this.#services.store.open({ ...run, task: this.task, now: this.#services.now() });
       this.#opened(hello.run, opened);
     } catch (error) {
-      const { code, message } = this.#services.storeFailed(error);
-      this.close(code, message);
+      const { code, message, retryAfterMs } =
+        error instanceof KerutaError ? error : { retryAfterMs: undefined, ...this.#services.storeFailed(error) };
+      this.close(code, message, { retryAfterMs });
     }
+  }
+
+  /** Rejects with a KerutaError unless the caller may write this run, and begin it if it is new. */
+  async #admit({ epoch, labels }: Hello): Promise<void> {
+    const { task } = this;
+    const { principal, address } = this.#caller;
+    const { limits, store } = this.#services;
+    if (!principal.may('ingest', { task })) {
+      // Its labels are what makes it the caller's: those that it has, so that nobody's task is taken over, and the new.
+      const known = await store.task(task);
+      if (known !== undefined) principal.require('ingest', { task, labels: known.labels });
+      principal.require('ingest', { task, labels });
+    }
+    limits.task(principal, task);
+    // Who has been let in before knows the epoch.
+    if (epoch === undefined) limits.run(address);
+    else this.#services.onResumed();
   }
 
   #opened(run: string, opened: OpenedRun): void {
@@ -147,33 +199,55 @@ export class AgentConnection implements AgentLink {
     const { epoch, fence, nextSeq, digest } = opened;
     const identity = { task: this.task, run, fence };
     const window = this.#services.budget.open({
-      pause: () => this.#socket.pause(),
-      resume: () => this.#mayRead() && this.#socket.resume(),
+      pause: () => this.#valve.hold('window'),
+      resume: () => this.#valve.release('window'),
     });
-    const writer = new RunWriter(identity, opened, { link: this, services: { ...this.#services, window } });
+    const services = { ...this.#services, window, count: (lines: number, bytes: number) => this.#count(lines, bytes) };
+    const writer = new RunWriter(identity, opened, { link: this, services });
     this.#identity = identity;
-    this.#state = { name: 'writing', writer, window, stopped: false };
+    this.#state = { name: 'writing', writer, window };
+    // What an earlier connection has sent too much is waited for here.
+    this.#count(0, 0);
     this.#services.onWriting(this, identity);
     this.send({ type: 'ready', epoch, nextSeq, digest, windowBytes: window.bytes });
   }
 
-  #mayRead(): boolean {
-    return this.#state.name !== 'writing' || !this.#state.stopped;
+  /** Lines came. Whoever sends more than it may is not read for a while: TCP slows it down, and nothing is lost. */
+  #count(lines: number, bytes: number): void {
+    const { limits, clock } = this.#services;
+    const { address, principal } = this.#caller;
+    const waitMs = limits.lines({ address, task: this.task, principal }, lines, bytes);
+    if (waitMs === 0) return;
+    const until = clock() + waitMs;
+    if (until <= this.#heldUntil) return;
+    this.#heldUntil = until;
+    this.#valve.hold('limit');
+    clearTimeout(this.#hold);
+    this.#hold = setTimeout(() => this.#valve.release('limit'), Math.min(waitMs, MAX_HOLD_MS));
   }
 }
 
 type State =
   | { name: 'silent' }
   | { name: 'opening'; since: number }
-  | { name: 'writing'; writer: RunWriter; window: Window; stopped: boolean }
+  | { name: 'writing'; writer: RunWriter; window: Window }
   | { name: 'closed' };
 
+export interface ConnectionParts {
+  task: string;
+  caller: Caller;
+  services: ConnectionServices;
+}
+
 /** What connections share. */
-export interface ConnectionServices extends Omit<RunServices, 'store' | 'window'> {
-  store: Pick<Store, 'open' | 'append' | 'end' | 'seen'>;
+export interface ConnectionServices extends Omit<RunServices, 'store' | 'window' | 'count'> {
+  store: Pick<Store, 'open' | 'append' | 'end' | 'seen' | 'task'>;
+  limits: Pick<Limits, 'lines' | 'task' | 'run'>;
   budget: WindowBudget;
   /** Why no run may be opened now, or undefined. */
   admits: () => CloseReason | undefined;
+  /** An agent has come back. */
+  onResumed: () => void;
   /** It has been let in as the writer of a run. */
   onWriting: (connection: AgentConnection, identity: RunIdentity) => void;
   /** We are about to close it. */
@@ -186,5 +260,7 @@ export interface ConnectionServices extends Omit<RunServices, 'store' | 'window'
 /** A quiet agent answers a ping this often; a little more is no sign of death. */
 const QUIET_MS = PING_AFTER_MS + 5000;
 const HELLO_PATIENCE_MS = 10_000;
+/** An agent that is held for longer comes back meanwhile, and is held on. */
+const MAX_HOLD_MS = 60 * 60 * 1000;
 /** Acks and refusals are small and cumulative: more than this piles up only for a peer that never reads. */
 const MAX_UNREAD_BYTES = 1024 * 1024;

@@ -1,4 +1,4 @@
-import { ChunkError, type ChunkHeader } from '../shared/chunk.ts';
+import { ChunkError, CODEC_GAP, type ChunkHeader } from '../shared/chunk.ts';
 import type { ErrorCode } from '../shared/errors.ts';
 import type { End, Progress } from '../shared/agent-message.ts';
 import type { RelayMessage } from '../shared/relay-message.ts';
@@ -27,7 +27,7 @@ export class RunWriter {
   #appending = 0;
   /** When each call into the store that has not settled began, the oldest first (monotonic ms). */
   readonly #callsSince: number[] = [];
-  #onDrained: () => void = () => undefined;
+  #onDrained: (() => void)[] = [];
   #ending = false;
   /** Why nothing is appended any more until the agent has been told. */
   #refusal: Refusal | undefined;
@@ -46,12 +46,15 @@ export class RunWriter {
     this.#seenAt = parts.services.now();
   }
 
+  /** When the oldest call into the store began that is not answered, monotonic ms. */
+  get waitingSince(): number | undefined {
+    return this.#callsSince.at(0);
+  }
+
   /** Resolves when the store has answered all that was asked of it; acks that are owed have not left by then. */
   drain(): Promise<void> {
     if (this.#callsSince.length === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onDrained = resolve;
-    });
+    return new Promise((resolve) => this.#onDrained.push(resolve));
   }
 
   /** A binary frame came. */
@@ -69,6 +72,7 @@ export class RunWriter {
       if (header.firstSeq > this.#nextSeq) return;
       this.#awaitedMark = undefined;
     }
+    if (header.codec !== CODEC_GAP) this.#services.count(header.count, header.textBytes);
     void this.#append(header, unpinned(bytes));
   }
 
@@ -114,11 +118,13 @@ export class RunWriter {
     const { store, window } = this.#services;
     const { task, run, fence } = this.#run;
     const size = bytes.length;
-    this.#callsSince.push(this.#services.clock());
+    const since = this.#services.clock();
+    this.#callsSince.push(since);
     this.#appending++;
     window.take(size);
     try {
       const outcome = await store.append({ task, run, fence, bytes, now: this.#services.now() });
+      this.#services.onAppended(this.#services.clock() - since);
       this.#appended(outcome, header, bytes);
     } catch (error) {
       this.#failed(error);
@@ -221,7 +227,8 @@ export class RunWriter {
 
   #callSettled(): void {
     this.#callsSince.shift();
-    if (this.#callsSince.length === 0) this.#onDrained();
+    if (this.#callsSince.length > 0) return;
+    for (const resolve of this.#onDrained.splice(0)) resolve();
   }
 
   #failed(error: unknown): void {
@@ -250,6 +257,10 @@ export interface RunServices {
   acks: AckQueue;
   /** Something was stored and is durable. */
   stored: (stored: Stored) => void;
+  /** Lines came, in a chunk of so many bytes of text. */
+  count: (lines: number, bytes: number) => void;
+  /** An append took so many ms to be durable. */
+  onAppended: (ms: number) => void;
   /** A call into the store rejected; answers what to tell the agent. */
   storeFailed: (error: unknown) => CloseReason;
   seenEveryMs: number;

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { relayConfig } from './relay-config.fixture.ts';
 import { startRelay } from './relay.ts';
 import type { SendersResult, SendersTask } from './ingest.bench-senders.ts';
 
@@ -34,16 +35,7 @@ export function ingestManyBench(seconds = 2): Promise<IngestBench> {
 
 async function bench(task: Omit<SendersTask, 'url'>): Promise<IngestBench> {
   const folder = await mkdtemp(join(tmpdir(), 'keruta-ingest-'));
-  const relay = await startRelay({
-    host: '127.0.0.1',
-    port: 0,
-    dataDir: folder,
-    authTokens: [],
-    lostAfterMs: 60_000,
-    minFreeBytes: 0,
-    windowBytes: 64 * 1024 * 1024,
-    logLevel: 'warn',
-  });
+  const relay = await startRelay(relayConfig({ dataDir: folder, logLevel: 'warn' }));
   const senders = fork(new URL('./ingest.bench-senders.ts', import.meta.url), { serialization: 'advanced' });
   try {
     senders.send({ ...task, url: relay.url.replace('http', 'ws') } satisfies SendersTask);

@@ -7,10 +7,19 @@ import { kindOf } from '../shared/line.ts';
 import { newUlid } from '../shared/ulid.ts';
 import { parseRelayMessage, type RelayMessage } from '../shared/relay-message.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
-import type { Append, AppendOutcome, EndOutcome, EndRun, OpenedRun, OpenRun, Store } from './store/store.ts';
+import type {
+  Append,
+  AppendOutcome,
+  EndOutcome,
+  EndRun,
+  OpenedRun,
+  OpenRun,
+  Store,
+  TaskRecord,
+} from './store/store.ts';
 
 /** What ingest asks of a store, in memory, with a hand on every answer. For tests of ingest alone. */
-export class FakeStore implements Pick<Store, 'open' | 'append' | 'end' | 'seen'> {
+export class FakeStore implements Pick<Store, 'open' | 'append' | 'end' | 'seen' | 'task'> {
   readonly runs = new Map<string, FakeRun>();
   readonly seens: Parameters<Store['seen']>[0][] = [];
   /** What every append waits for before it is decided, or fails of. */
@@ -41,6 +50,14 @@ export class FakeStore implements Pick<Store, 'open' | 'append' | 'end' | 'seen'
         ? { outcome: 'verified', nextSeq: run.nextSeq }
         : { outcome: 'unverified', nextSeq: run.nextSeq, digest: run.digest };
     });
+  }
+
+  /** By task. */
+  readonly labels = new Map<string, Record<string, string>>();
+
+  task(task: string): Promise<TaskRecord | undefined> {
+    const labels = this.labels.get(task);
+    return Promise.resolve(labels && ({ task, labels } as TaskRecord));
   }
 
   seen(seen: Parameters<Store['seen']>[0]): Promise<void> {

@@ -10,9 +10,13 @@ import { crc32 } from 'node:zlib';
 import { encodeGap, MAX_CHUNK_BYTES, readHeader } from '../shared/chunk.ts';
 import { newUlid } from '../shared/ulid.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
+import { ANYBODY, Principal } from './auth/principal.ts';
+import type { Caller } from './caller.ts';
 import type { DiskState } from './disk.ts';
 import { chunkOf, digestOf, FakeAgent, FakeStore } from './ingest.fixture.ts';
 import { Ingest } from './ingest.ts';
+import { Limits, type LimitsConfig } from './limits/limits.ts';
+import { allowedLimits } from './limits/limits.fixture.ts';
 import { StoreError, type Stored } from './store/store.ts';
 
 let http: Server;
@@ -24,6 +28,9 @@ let sockets: Socket[];
 let disk: { state: DiskState; full(): void };
 let fatal: StoreError[];
 let clock: number;
+let caller: Caller;
+let allowed: LimitsConfig;
+let met: string[];
 
 before(async () => {
   const webSockets = new WebSocketServer({
@@ -35,7 +42,7 @@ before(async () => {
   http.on('upgrade', (request, socket: Socket, head) => {
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       sockets.push(socket);
-      ingest.accept(webSocket, socket, decodeURIComponent((request.url ?? '').slice('/ws/tasks/'.length)));
+      ingest.accept(webSocket, socket, decodeURIComponent((request.url ?? '').slice('/ws/tasks/'.length)), caller);
     });
   });
   http.listen(0, '127.0.0.1');
@@ -54,6 +61,9 @@ beforeEach(() => {
   sockets = [];
   fatal = [];
   clock = 0;
+  met = [];
+  caller = { principal: ANYBODY, address: '192.0.2.1', requestId: 'r1' };
+  allowed = allowedLimits();
   disk = {
     state: { room: true, freeBytes: 1e9 },
     full: () => (disk.state = { room: false, freeBytes: 0, problem: 'full' }),
@@ -72,6 +82,12 @@ function start(windowBytes = 64 * 1024 * 1024): Ingest {
     disk,
     windowBytes,
     seenEveryMs: 10_000,
+    limits: new Limits(allowed, () => clock),
+    meter: {
+      appended: () => undefined,
+      resumed: () => void met.push('resumed'),
+      sentAway: (code) => void met.push(code),
+    },
     onFatal,
     log: pino({ level: 'silent' }),
     now: () => clock,
@@ -524,12 +540,118 @@ test('what is kept of a small frame does not hold on to the block it was read wi
   }
 });
 
+test('an agent that sends more than it may is not read for a while, and loses nothing', async (t) => {
+  allowed = allowedLimits({ addressLinesPerSecond: 10 });
+  await ingest.stop();
+  ingest = start();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const agent = await FakeAgent.ready(url);
+  agent.chunk(0, 50);
+  while (store.runs.get(agent.run)?.nextSeq !== 50) await turn();
+  await agent.acked(50);
+  agent.chunk(50, 1);
+  clock = 29_000;
+  // Held for three seconds: time in which it can't be heard is no silence.
+  ingest.sweep();
+  assert.equal(store.runs.get(agent.run)?.nextSeq, 50);
+  assert.equal(store.seens.length, 1, 'it is known to live');
+  clock = 30_000;
+  t.mock.timers.tick(3100);
+  await agent.acked(51);
+});
+
+test('agents of other addresses are not slowed down by one', async () => {
+  allowed = allowedLimits({ addressLinesPerSecond: 10 });
+  await ingest.stop();
+  ingest = start();
+  const fast = await FakeAgent.ready(url, { task: 'fast' });
+  fast.chunk(0, 1000);
+  await fast.acked(1000);
+  caller = { ...caller, address: '192.0.2.2' };
+  const other = await FakeAgent.ready(url, { task: 'other' });
+  other.chunk(0, 10);
+  await other.acked(10);
+});
+
+test('what was sent too much is waited for on the next connection, too', async (t) => {
+  allowed = allowedLimits({ taskLinesPerSecond: 10 });
+  await ingest.stop();
+  ingest = start();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const first = await FakeAgent.ready(url);
+  first.chunk(0, 50);
+  while (store.runs.get(first.run)?.nextSeq !== 50) await turn();
+  first.socket.terminate();
+  const again = await FakeAgent.ready(url, { run: first.run });
+  again.chunk(50, 1);
+  clock = 3100;
+  t.mock.timers.tick(3100);
+  await again.acked(51);
+});
+
+test('new runs are counted, agents that come back are not', async () => {
+  allowed = allowedLimits({ addressConnectsPerMinute: 2 });
+  await ingest.stop();
+  ingest = start();
+  await FakeAgent.ready(url);
+  await FakeAgent.ready(url);
+  const third = await FakeAgent.connect(url);
+  third.hello();
+  assert.deepEqual(await third.hears('drain'), { type: 'drain', retryAfterMs: 30_000 });
+  assert.equal((await third.closes()).code, 4101);
+  const back = await FakeAgent.connect(url);
+  back.hello({ epoch: 'e1' });
+  await back.hears('ready');
+  assert.deepEqual(met, ['RATE_LIMIT_EXCEEDED', 'resumed']);
+  assert.ok(!store.runs.has(third.run), 'the run that was refused was not begun');
+});
+
+const permissions: { what: string; labels: object; known?: Record<string, string>; code?: number }[] = [
+  { what: 'a new task with the right label', labels: { team: 'web' } },
+  { what: 'a new task with another label', labels: { team: 'ops' }, code: 4003 },
+  { what: 'a new task without a label', labels: {}, code: 4003 },
+  { what: 'a task of its own', labels: { team: 'web' }, known: { team: 'web' } },
+  {
+    what: 'a task of another team, under the right label',
+    labels: { team: 'web' },
+    known: { team: 'ops' },
+    code: 4003,
+  },
+];
+
+for (const { what, labels, known, code } of permissions) {
+  test(`a token for the label team=web and ${what}: ${code ?? 'let in'}`, async () => {
+    caller = { ...caller, principal: new Principal('key:web', [{ scope: 'ingest', labels: { team: 'web' } }]) };
+    if (known !== undefined) store.labels.set('t1', known);
+    const agent = await FakeAgent.connect(url);
+    agent.hello({ labels });
+    if (code === undefined) await agent.hears('ready');
+    else {
+      assert.equal((await agent.closes()).code, code);
+      assert.ok(!store.runs.has(agent.run));
+    }
+  });
+}
+
+test('200 agents are told to come back at different times when the relay stops', async () => {
+  const agents = await Promise.all(Array.from({ length: 200 }, (_, i) => FakeAgent.ready(url, { task: `t${i}` })));
+  await ingest.stop();
+  const returns = await Promise.all(agents.map(async (agent) => (await agent.hears('drain')).retryAfterMs));
+  assert.ok(returns.every((ms) => ms >= 100 && ms <= 1100));
+  const busiest = Math.max(...returns.map((ms) => returns.filter((other) => Math.abs(other - ms) < 50).length));
+  assert.ok(busiest < 60, `${busiest} of 200 within a tenth of a second`);
+});
+
 /** Resolves when everything that the agent sent so far has been taken in: pongs come in order. */
 async function received(agent: FakeAgent): Promise<void> {
   agent.socket.ping('received');
   await once(agent.socket, 'pong');
 }
 
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+  while (!condition()) await turn();
 }

@@ -1,10 +1,14 @@
 import type { Logger } from 'pino';
-import type { WebSocket } from 'ws';
+import type { ErrorCode } from '../shared/errors.ts';
+import type { AgentSocket } from './agent-socket.ts';
+import type { Caller } from './caller.ts';
 import type { DiskGuard } from './disk.ts';
+import { returnAfterMs } from './drain.ts';
 import type { Wire } from './heartbeat.ts';
 import { AckQueue } from './ingest-acks.ts';
 import { AgentConnection, type ConnectionServices } from './ingest-connection.ts';
 import type { RunIdentity } from './ingest-run.ts';
+import type { Limits } from './limits/limits.ts';
 import { StoreError, type Store, type Stored } from './store/store.ts';
 import { closeWithin, type CloseReason } from './web-socket.ts';
 import { WindowBudget } from './window.ts';
@@ -13,8 +17,9 @@ import { WindowBudget } from './window.ts';
 export class Ingest {
   readonly #options: IngestOptions;
   readonly #acks = new AckQueue();
+  readonly #budget: WindowBudget;
   readonly #services: ConnectionServices;
-  readonly #sockets = new Map<AgentConnection, WebSocket>();
+  readonly #sockets = new Map<AgentConnection, AgentSocket>();
   /** The connection that writes a run, by `keyOf`. */
   readonly #writers = new Map<string, { connection: AgentConnection; fence: number }>();
   #sweeper: NodeJS.Timeout | undefined;
@@ -22,21 +27,29 @@ export class Ingest {
 
   constructor(options: IngestOptions) {
     this.#options = options;
-    const { store, log, now = Date.now, clock = () => performance.now() } = options;
+    const { store, log, limits, meter, now = Date.now, clock = () => performance.now() } = options;
+    this.#budget = new WindowBudget(options.windowBytes);
     this.#services = {
       store,
       acks: this.#acks,
-      budget: new WindowBudget(options.windowBytes),
+      budget: this.#budget,
+      limits,
       stored: (stored) => options.tail.stored(stored),
+      onAppended: (ms) => meter?.appended(ms),
+      onResumed: () => meter?.resumed(),
       storeFailed: (error) => this.#storeFailed(error),
       seenEveryMs: options.seenEveryMs,
       now,
       clock,
       admits: () => this.#admits(),
       onWriting: (connection, identity) => this.#writing(connection, identity),
-      onClosing: (connection, why) => log.info({ task: connection.task, ...why }, 'sending an agent away'),
-      onSocketError: (connection, error) =>
-        log.info({ task: connection.task, err: error }, 'an agent broke the protocol'),
+      onClosing: (connection, why) => {
+        meter?.sentAway(why.code);
+        const { task, requestId } = connection;
+        log.info({ task, requestId, ...why }, 'sending an agent away');
+      },
+      onSocketError: ({ task, requestId }, error) =>
+        log.info({ task, requestId, err: error }, 'an agent broke the protocol'),
       onGone: (connection, identity) => this.#gone(connection, identity),
     };
   }
@@ -51,11 +64,36 @@ export class Ingest {
     return this.#sockets.size;
   }
 
+  /** Runs that are being written. */
+  get runs(): number {
+    return this.#writers.size;
+  }
+
+  /** Bytes that came and are not yet stored. */
+  get pendingBytes(): number {
+    return this.#budget.used;
+  }
+
+  /** For how many ms the store has left a call unanswered. */
+  get waitingMs(): number {
+    const { clock } = this.#services;
+    const now = clock();
+    let since = now;
+    for (const { waitingSince = now } of this.#sockets.keys()) since = Math.min(since, waitingSince);
+    return now - since;
+  }
+
   /** Takes over the socket of an agent of `task`. */
-  accept(socket: WebSocket, wire: Wire, task: string): void {
-    const connection = new AgentConnection(socket, wire, { task, services: this.#services });
+  accept(socket: AgentSocket, wire: Wire, task: string, caller: Caller): AgentConnection {
+    const connection = new AgentConnection(socket, wire, { task, caller, services: this.#services });
     this.#sockets.set(connection, socket);
-    if (this.#draining) connection.close(DRAINING.code, DRAINING.message);
+    if (this.#draining) this.#sendAway(connection);
+    return connection;
+  }
+
+  /** Asks the agents of a task to stop, since somebody has cancelled it. */
+  cancel(task: string, reason: string): void {
+    for (const connection of this.#sockets.keys()) if (connection.task === task) connection.cancel(reason);
   }
 
   /** The disk's state has changed. Without room, agents keep their lines and come back. */
@@ -73,7 +111,7 @@ export class Ingest {
     this.#acks.stop();
     await Promise.all(
       Array.from(this.#sockets, ([connection, socket]) => {
-        connection.close(DRAINING.code, DRAINING.message);
+        this.#sendAway(connection);
         return closeWithin(socket, CLOSE_PATIENCE_MS, DRAINING);
       }),
     );
@@ -82,6 +120,11 @@ export class Ingest {
   /** Looks at what takes too long and who still lives; public for tests, which own the clock. */
   sweep(): void {
     for (const connection of this.#sockets.keys()) connection.sweep();
+  }
+
+  #sendAway(connection: AgentConnection): void {
+    const { random } = this.#options;
+    connection.close(DRAINING.code, DRAINING.message, { retryAfterMs: returnAfterMs(this.#sockets.size, random) });
   }
 
   #admits(): CloseReason | undefined {
@@ -125,10 +168,13 @@ export class Ingest {
 }
 
 export interface IngestOptions {
-  store: Pick<Store, 'open' | 'append' | 'end' | 'seen'>;
+  store: Pick<Store, 'open' | 'append' | 'end' | 'seen' | 'task'>;
   /** Told of each append that is durable, before it is acknowledged. */
   tail: { stored(stored: Stored): void };
   disk: Pick<DiskGuard, 'state' | 'full'>;
+  limits: Pick<Limits, 'lines' | 'task' | 'run'>;
+  /** Told of what happens, to be counted. */
+  meter?: IngestMeter;
   /** Bytes of chunks that may be under way, over all agents. */
   windowBytes: number;
   /** How often the store is told that a quiet agent lives. */
@@ -140,6 +186,16 @@ export interface IngestOptions {
   now?: () => number;
   /** monotonic ms */
   clock?: () => number;
+  /** [0, 1): for when whom we send away shall come back. */
+  random?: () => number;
+}
+
+export interface IngestMeter {
+  /** An append took so many ms to be durable. */
+  appended(ms: number): void;
+  /** An agent has come back. */
+  resumed(): void;
+  sentAway(code: ErrorCode): void;
 }
 
 function keyOf({ task, run }: { task: string; run: string }): string {
