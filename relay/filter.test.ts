@@ -148,3 +148,45 @@ for (const { what, regex } of [
     );
   });
 }
+
+test('of a chunk that holds several runs, a filter by run finds exactly those lines', () => {
+  const runs = [RUN, OTHER_RUN, newUlid(3)];
+  const piece = fc.record({ run: fc.constantFrom(...runs), lines: fc.array(line, { minLength: 1, maxLength: 6 }) });
+  const pieces = fc.array(piece, { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(pieces, fc.subarray(runs), spec, fc.nat(), fc.nat(), (given, wanted, rest, a, b) => {
+      const input = given.flatMap(({ lines }) => lines);
+      const owners = given.flatMap(({ run, lines }) => lines.map(() => run));
+      const of = given.map(({ run, lines }) => ({ run, count: lines.length }));
+      const chunk = encodeLines(of[0].run, 0, input);
+      const header = readHeader(chunk);
+      const lines = decodeLines(header, decompress(header, chunk.subarray(CHUNK_HEADER_BYTES)));
+      const filter = compileFilter({ ...rest, runs: wanted });
+      const hits = input.flatMap((one, index) =>
+        (wanted.length === 0 || wanted.includes(owners[index])) && matchesPlainly({ ...rest, runs: [] }, one)
+          ? [index]
+          : [],
+      );
+      const verdict = filter.judge(header, of);
+      if (verdict === 'none') assert.deepEqual(hits, []);
+      if (verdict === 'all') assert.equal(hits.length, input.length);
+      if (verdict === 'all' || verdict === 'counted') assert.equal(filter.countIn(header, of), hits.length);
+      const [first, end] = [a % input.length, (b % input.length) + 1].sort((x, y) => x - y);
+      const found = verdict === 'none' ? [] : filter.match(lines, first, end, of);
+      const range = Array.from({ length: end - first }, (_, index) => first + index);
+      assert.deepEqual(
+        [...(found ?? range)],
+        hits.filter((index) => index >= first && index < end),
+      );
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('the key of a filter tells metadata apart, whatever the order of its keys', () => {
+  const key = (meta: Record<string, string>) => compileFilter({ meta }).key;
+  assert.equal(key({ a: '1', b: '2' }), key({ b: '2', a: '1' }));
+  assert.equal(key({}), compileFilter().key);
+  assert.notEqual(key({ a: '1' }), key({ a: '2' }));
+  assert.notEqual(key({ a: '1' }), compileFilter({ text: ['a'] }).key);
+});

@@ -1,11 +1,12 @@
 import { RE2JS } from 're2js';
-import type { ChunkHeader } from '../shared/chunk.ts';
+import { FLAG_METADATA, type ChunkHeader } from '../shared/chunk.ts';
 import type { Lines } from '../shared/columns.ts';
 import { KerutaError } from '../shared/errors.ts';
 import { LEVELS, pairOf, PAIRS, SOURCES, type Level, type Source } from '../shared/line.ts';
 import { foldCase } from './fold.ts';
-import { requiredLiteral } from './literal.ts';
-import type { Wants } from './store/store.ts';
+import { requiredLiteral } from '../shared/literal.ts';
+import { metadataMatcher } from './metadata.ts';
+import type { StoredChunk, Wants } from './store/store.ts';
 
 /** Which lines a reader wants. What is absent, or an empty list, excludes nothing; all that is there must hold. */
 export interface FilterSpec {
@@ -20,7 +21,12 @@ export interface FilterSpec {
   regex?: string;
   /** Run ids. */
   runs?: readonly string[];
+  /** Metadata by key, see `metadataMatcher`. */
+  meta?: Readonly<Record<string, string>>;
 }
+
+/** Whose lines a chunk holds, where they are not all of its header's run. */
+type Runs = StoredChunk['runs'];
 
 /** Indices of the matching lines in order; undefined: all lines of the range. */
 export type Matches = Uint32Array | undefined;
@@ -37,11 +43,11 @@ export interface Filter {
   /** How many bytes of text may be searched without a pause. */
   sliceBytes: number;
   /** What a chunk's header says of its lines. */
-  judge(header: ChunkHeader): Verdict;
+  judge(header: ChunkHeader, runs?: Runs): Verdict;
   /** How many lines match by the header's counts; right unless `judge` says `search`. */
-  countIn(header: ChunkHeader): number;
+  countIn(header: ChunkHeader, runs?: Runs): number;
   /** Searches the lines [first, end) of a chunk that `judge` left open. */
-  match(lines: Lines, first: number, end: number): Matches;
+  match(lines: Lines, first: number, end: number, runs?: Runs): Matches;
   /** Whether a gap of this run and time (ms) is the reader's business; gaps ignore all else. */
   showsGap(run: string | undefined, time: number | undefined): boolean;
 }
@@ -56,19 +62,25 @@ export function compileFilter(spec: FilterSpec = {}): Filter {
   const runs = spec.runs?.length ? new Set(spec.runs) : undefined;
   const needles = compileTexts(spec.text ?? []);
   const regex = spec.regex ? compileRegex(spec.regex) : undefined;
-  const searches = needles.length > 0 || regex !== undefined;
+  const meta = Object.keys(spec.meta ?? {}).length > 0 ? spec.meta : undefined;
+  const hasMeta = meta && metadataMatcher(meta);
+  const searches = needles.length > 0 || regex !== undefined || meta !== undefined;
 
-  const judge = (header: ChunkHeader): Verdict => {
-    if (runs?.has(header.run) === false) return 'none';
+  const judge = (header: ChunkHeader, chunkRuns?: Runs): Verdict => {
+    const ofRuns = linesOfRuns(runs, header, chunkRuns);
+    if (ofRuns === 0) return 'none';
     if (header.maxTime < from || header.minTime > to) return 'none';
     const wanted = countPairs(header.counts, pairs);
     if (wanted === 0) return 'none';
+    if (meta !== undefined && (header.flags & FLAG_METADATA) === 0) return 'none';
     if (searches || header.minTime < from || header.maxTime > to) return 'search';
+    if (ofRuns < header.count) return wanted === header.count ? 'counted' : 'search';
     return wanted === header.count ? 'all' : 'counted';
   };
 
-  const match = (lines: Lines, first: number, end: number): Matches => {
+  const match = (lines: Lines, first: number, end: number, chunkRuns?: Runs): Matches => {
     const hits = new Hits(first, end);
+    if (runs !== undefined && chunkRuns !== undefined) hits.keepMarked(markRuns(chunkRuns, { first, end, runs }));
     if (pairs !== ALL_PAIRS) hits.keep((line) => ((pairs >> pairOf(lines.kinds[line])) & 1) === 1);
     if (from !== -Infinity || to !== Infinity)
       hits.keep((line) => lines.times[line] >= from && lines.times[line] <= to);
@@ -79,6 +91,7 @@ export function compileFilter(spec: FilterSpec = {}): Filter {
         regex.pattern.test(lines.text.toString('utf8', lines.starts[line], lines.starts[line + 1] - 1)),
       );
     }
+    if (hasMeta !== undefined) hits.keep((line) => hasMeta(lines, line));
     return hits.result();
   };
 
@@ -86,18 +99,48 @@ export function compileFilter(spec: FilterSpec = {}): Filter {
   if (pairs !== ALL_PAIRS) wants.pairs = pairs;
   if (from !== -Infinity) wants.from = from;
   if (to !== Infinity) wants.to = to;
+  if (meta !== undefined) wants.metadata = true;
   return {
     key: keyOf({ pairs, from, to, spec }),
     wants: Object.keys(wants).length > 0 ? wants : undefined,
     pairsOnly: searches || runs !== undefined || from !== -Infinity || to !== Infinity ? undefined : pairs,
     searches,
-    sliceBytes: regex === undefined ? TEXT_SLICE_BYTES : REGEX_SLICE_BYTES,
+    sliceBytes: regex === undefined && meta === undefined ? TEXT_SLICE_BYTES : SLOW_SLICE_BYTES,
     judge,
-    countIn: (header) => (judge(header) === 'none' ? 0 : countPairs(header.counts, pairs)),
+    countIn: (header, chunkRuns) => {
+      if (judge(header, chunkRuns) === 'none') return 0;
+      // Where the lines of some runs only are wanted, they are counted, or their pairs are.
+      return Math.min(countPairs(header.counts, pairs), linesOfRuns(runs, header, chunkRuns));
+    },
     match,
     showsGap: (run, time) =>
       (run === undefined || runs?.has(run) !== false) && (time === undefined || (time >= from && time <= to)),
   };
+}
+
+/** How many of a chunk's lines are of the wanted runs. */
+function linesOfRuns(wanted: ReadonlySet<string> | undefined, header: ChunkHeader, runs: Runs): number {
+  if (wanted === undefined) return header.count;
+  if (runs === undefined) return wanted.has(header.run) ? header.count : 0;
+  return runs.reduce((lines, { run, count }) => (wanted.has(run) ? lines + count : lines), 0);
+}
+
+/** A byte a line of [first, end): 1 if it is of a wanted run. */
+function markRuns(
+  chunkRuns: NonNullable<Runs>,
+  { first, end, runs }: { first: number; end: number; runs: ReadonlySet<string> },
+): Uint8Array {
+  const marks = new Uint8Array(end - first);
+  let from = 0;
+  for (const { run, count } of chunkRuns) {
+    if (runs.has(run)) marks.fill(1, clamp(from - first, marks.length), clamp(from + count - first, marks.length));
+    from += count;
+  }
+  return marks;
+}
+
+function clamp(value: number, most: number): number {
+  return Math.max(0, Math.min(value, most));
 }
 
 /** How many lines of the given pairs (bit `source * 4 + level`) the counts hold. */
@@ -121,9 +164,11 @@ export function pairsOf({ levels, sources }: FilterSpec): number {
 
 function keyOf({ pairs, from, to, spec }: { pairs: number; from: number; to: number; spec: FilterSpec }): string {
   const text = [...new Set(spec.text)].filter((one) => one !== '').sort();
+  const meta = Object.entries(spec.meta ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   const everything = pairs === ALL_PAIRS && from === -Infinity && to === Infinity && text.length === 0;
-  if (everything && !spec.regex && !spec.runs?.length) return '';
-  return JSON.stringify([pairs, String(from), String(to), text, spec.regex ?? '', [...new Set(spec.runs)].sort()]);
+  if (everything && !spec.regex && !spec.runs?.length && meta.length === 0) return '';
+  const runs = [...new Set(spec.runs)].sort();
+  return JSON.stringify([pairs, String(from), String(to), text, spec.regex ?? '', runs, meta]);
 }
 
 /** What to look for, and whether in the folded text. */
@@ -231,5 +276,5 @@ export const ALL_PAIRS = (1 << PAIRS) - 1;
 const MAX_REGEX_CHARACTERS = 4096;
 /** About a quarter of a millisecond. */
 const TEXT_SLICE_BYTES = 256 * 1024;
-/** About a millisecond of a slow expression. */
-const REGEX_SLICE_BYTES = 64 * 1024;
+/** About a millisecond of a slow expression, or of reading JSON. */
+const SLOW_SLICE_BYTES = 64 * 1024;

@@ -16,10 +16,21 @@ export async function placeBefore(
   for (let end = before; end > 1; size *= 2) {
     const from = Math.max(1, end - size);
     const found: Found[] = [];
+    let inFound = 0;
+    let passed = 0;
     for await (const batch of follow({ from, through: end - 1, filter, signal })) {
-      for (const event of batch.events) if (event.type === 'lines') found.push(toFound(event));
+      signal.throwIfAborted();
+      for (const event of batch.events) {
+        if (event.type !== 'lines') continue;
+        inFound += found[found.push(toFound(event)) - 1].count;
+        // What the later ones make up for is let go, many at a time.
+        while (inFound - found[passed].count >= wanted) inFound -= found[passed++].count;
+        if (passed < SPLICED_AT_ONCE) continue;
+        found.splice(0, passed);
+        passed = 0;
+      }
     }
-    for (const one of found.reverse()) {
+    for (const one of found.slice(passed).reverse()) {
       if (one.count >= wanted) return lineFromEnd(one, wanted);
       wanted -= one.count;
     }
@@ -54,3 +65,4 @@ function lineFromEnd(found: Found, wanted: number): number {
 }
 
 const FIRST_WINDOW_LINES = 4096;
+const SPLICED_AT_ONCE = 4096;

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { renderBatch } from './api/keruta/render.ts';
+import { linesJson } from './api/keruta/shape.ts';
 import { compileFilter } from './filter.ts';
 import { Reader } from './reader.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -50,7 +51,9 @@ export async function benchReading(): Promise<ReadingBench> {
     for (let i = 0; i < PAGES; i++) {
       const started = performance.now();
       const offset = (i * 7919 * 100) % (CHUNKS * CHUNK_LINES);
-      await reader.page(task, { filter: compileFilter(), offset, size: 100, signal: new AbortController().signal });
+      const { signal } = new AbortController();
+      const page = await reader.page(task, { filter: compileFilter(), offset, size: 100, signal });
+      for await (const lines of page.lines()) linesJson(lines, { cursors });
       times.push(performance.now() - started);
     }
     times.sort((a, b) => a - b);

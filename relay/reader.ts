@@ -1,8 +1,11 @@
+import PQueue from 'p-queue';
 import { cursorWriter, decodeCursor } from '../shared/cursor.ts';
 import { KerutaError } from '../shared/errors.ts';
 import { readOn, type Batch } from './cursor.ts';
 import { compileFilter, type Filter } from './filter.ts';
-import { countMatches, readFrom, readPage, type Page, type PageSource } from './page.ts';
+import { Followed } from './followed.ts';
+import { countMatches, isDirect } from './page-find.ts';
+import { readPage, readPageBefore, readPageFrom, type Page, type PageOptions, type PageSource } from './page.ts';
 import { placeBefore } from './place-before.ts';
 import type { Store, TaskHead, TaskQuery, TaskRecord, RunRecord } from './store/store.ts';
 import { Tail } from './tail.ts';
@@ -10,9 +13,13 @@ import { Watch } from './watch.ts';
 
 /** What the APIs read from: lines of a task from any place, followed or in pages, through one filter. */
 export class Reader {
+  /** Who follows tasks, and how far they are. */
+  readonly followed = new Followed();
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #watch: Watch;
+  readonly #searches = new PQueue({ concurrency: SEARCHES_AT_ONCE });
+  readonly #walks = new PQueue({ concurrency: WALKS_AT_ONCE });
 
   constructor(options: { store: Store; tail?: Tail }) {
     this.#store = options.store;
@@ -68,7 +75,8 @@ export class Reader {
     task: string,
     options: { before: number; count: number; filter: Filter; signal: AbortSignal },
   ): Promise<number> {
-    return placeBefore((follow) => this.follow(task, follow), options);
+    const find = (): Promise<number> => placeBefore((follow) => this.follow(task, follow), options);
+    return options.filter.searches ? waited(this.#searches, find, options.signal) : find();
   }
 
   /** Follows a task, which need not exist yet. See `readOn` in cursor.ts. */
@@ -77,25 +85,61 @@ export class Reader {
     return readOn({ ...rest, task, filter, tail: this.#tail, watch: this.#watch });
   }
 
-  /** A page of matching lines by offset, the oldest first, and how many there are in all. */
-  page(
-    task: TaskRecord,
-    options: { filter: Filter; offset: number; size: number; signal: AbortSignal },
-  ): Promise<Page> {
-    return readPage(this.#source(task), options);
+  /**
+   * The page at an offset and how many lines match in all. Its lines are read when they are taken: see `Page`. Like
+   * everything that may search, it waits while too many others do, and rejects with OVERLOADED if too many wait.
+   */
+  page(task: TaskRecord, options: PageOptions & { offset: number }): Promise<Page> {
+    return this.#inTurn(task, options, (source) => readPage(source, options));
   }
 
-  /** The first `size` matching lines of those from `from` through `through`, or all if they are fewer. */
-  pageFrom(
-    task: TaskRecord,
-    options: { filter: Filter; from: number; through: number; size: number; signal: AbortSignal },
-  ): Promise<Page> {
-    return readFrom(this.#source(task), { ...options, skip: 0 });
+  /** The first `size` matching lines of those from `from` through `through`. */
+  pageFrom(task: TaskRecord, options: PageOptions & { from: number; through: number }): Promise<Page> {
+    return this.#inTurn(task, options, (source) => readPageFrom(source, options));
+  }
+
+  /** The last `size` matching lines of those before the line `before`. */
+  pageBefore(task: TaskRecord, options: PageOptions & { before: number }): Promise<Page> {
+    return this.#inTurn(task, options, (source) => readPageBefore(source, options));
+  }
+
+  /**
+   * Forgets the lines of a task from the first through the last one that has no line later than `time` (ms) before it.
+   * Answers how many lines went.
+   */
+  async deleteUntil(task: string, time: number): Promise<number> {
+    const { trimmedLine, lines } = await this.#store.trim(task, await this.#store.lastLineUntil(task, time));
+    this.#tail.forget(task, trimmedLine);
+    return lines;
   }
 
   /** How many lines match. */
   count(task: TaskRecord, options: { filter: Filter; signal: AbortSignal }): Promise<number> {
-    return countMatches(this.#source(task), options);
+    return this.#inTurn(task, options, (source) => countMatches(source, options));
+  }
+
+  /**
+   * What is there of the lines from `from` through `through`, in batches that are read as they are taken; then it ends.
+   * Rejects with the signal's reason when that aborts.
+   */
+  stream(
+    task: TaskRecord,
+    options: { filter: Filter; from?: number; through?: number; signal: AbortSignal },
+  ): AsyncGenerator<Batch, void, undefined> {
+    const { filter, from = 1, through = Infinity, signal } = options;
+    return this.follow(task.task, { filter, from, through: Math.min(through, task.nextLine - 1), signal });
+  }
+
+  async #inTurn<T>(
+    record: TaskRecord,
+    { filter, signal }: { filter: Filter; signal: AbortSignal },
+    read: (source: PageSource) => Promise<T>,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const source = this.#source(record);
+    if (isDirect(source, filter)) return read(source);
+    const queue = filter.searches ? this.#searches : this.#walks;
+    return waited(queue, () => read(source), signal);
   }
 
   #source(record: TaskRecord): PageSource {
@@ -114,6 +158,14 @@ export interface FollowOptions {
   signal: AbortSignal;
 }
 
+/** What a search answers, when it is its turn. */
+async function waited<T>(queue: PQueue, search: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  if (queue.size >= MAX_WAITING) {
+    throw new KerutaError('OVERLOADED', `${queue.size} searches are waiting for their turn.`);
+  }
+  return queue.add(search, { signal });
+}
+
 const EVERYTHING = compileFilter();
 
 function extent(task: string, head: TaskHead | undefined): string {
@@ -122,3 +174,9 @@ function extent(task: string, head: TaskHead | undefined): string {
   if (head.trimmedLine >= head.nextLine - 1) return `The task's lines up to ${head.trimmedLine} were trimmed.`;
   return `The task has the lines ${head.trimmedLine + 1} to ${head.nextLine - 1}.`;
 }
+
+/** A search reads a whole task; more of them at once would only slow each other, ingest and live readers down. */
+const SEARCHES_AT_ONCE = 2;
+/** What headers answer, with a look into a few bodies. */
+const WALKS_AT_ONCE = 4;
+const MAX_WAITING = 100;

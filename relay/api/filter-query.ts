@@ -12,6 +12,8 @@ export interface FilterInput {
   q?: unknown;
   regex?: unknown;
   runs?: unknown;
+  /** Metadata by key: an object whose values are text, numbers or booleans. */
+  meta?: unknown;
 }
 
 /** Reads them. Throws a KerutaError INVALID_INPUT that names what can't be read; `names` are the request's words. */
@@ -26,9 +28,18 @@ export function readFilter(input: FilterInput, names: Partial<Record<keyof Filte
   const regex = readTexts(input.regex, name('regex'));
   if (regex.length > 1) throw new KerutaError('INVALID_INPUT', `${name('regex')} may be given once.`);
   if (regex.length === 1 && regex[0] !== '') spec.regex = regex[0];
+  const meta = readMeta(input.meta, name('meta'));
+  if (meta !== undefined) spec.meta = meta;
   if (isGiven(input.from)) spec.from = readTime(input.from, name('from'));
   if (isGiven(input.to)) spec.to = readTime(input.to, name('to'));
   return spec;
+}
+
+/** The `meta.key=value` of a query string, to be given as `FilterInput.meta`; undefined if there is none. */
+export function metaOf(query: Readonly<Record<string, unknown>>): Record<string, unknown> | undefined {
+  const entries = Object.entries(query).filter(([key]) => key.startsWith(META_PREFIX));
+  if (entries.length === 0) return undefined;
+  return Object.fromEntries(entries.map(([key, value]) => [key.slice(META_PREFIX.length), value]));
 }
 
 /** ms since 1970 of ISO 8601 text (without a zone: UTC), or of a number of ms. */
@@ -68,6 +79,40 @@ function readTexts(value: unknown, name: string): string[] {
   });
 }
 
+function readMeta(value: unknown, name: string): Record<string, string> | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    throw new KerutaError('INVALID_INPUT', `${name} must be an object such as {"request":"42"}.`);
+  }
+  const entries = Object.entries(value);
+  if (entries.length === 0) return undefined;
+  if (entries.length > MAX_META_KEYS) {
+    throw new KerutaError('INVALID_INPUT', `${name} has more than ${MAX_META_KEYS} keys.`);
+  }
+  return Object.fromEntries(
+    entries.map(([key, one]) => [readMetaKey(key, name), readMetaValue(one, `${name}.${key}`)]),
+  );
+}
+
+function readMetaKey(key: string, name: string): string {
+  if (key === '')
+    throw new KerutaError('INVALID_INPUT', `${name} has a value without a key, as in ${name}.request=42.`);
+  if (key.length > MAX_META_KEY_CHARACTERS || key.split('.').length > MAX_META_KEY_PARTS) {
+    throw new KerutaError(
+      'INVALID_INPUT',
+      `${name} has a key of more than ${MAX_META_KEY_CHARACTERS} characters or ${MAX_META_KEY_PARTS} parts.`,
+    );
+  }
+  return key;
+}
+
+function readMetaValue(value: unknown, name: string): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  const what = Array.isArray(value) ? 'may be given once' : 'must be text, a number, true or false';
+  throw new KerutaError('INVALID_INPUT', `${name} ${what}.`);
+}
+
 function readLevel(text: string, name: string): Level {
   const upper = text.toUpperCase();
   const level = LEVELS.find((one) => one === (OTHER_LEVELS[upper] ?? upper));
@@ -101,3 +146,8 @@ const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/i
 const ZONE = /(Z|T.*[+-]\d\d:?\d\d)$/i;
 /** Of one list: a person's filters are a handful. */
 const MAX_VALUES = 100;
+const META_PREFIX = 'meta.';
+const MAX_META_KEYS = 20;
+/** Each dot can be read in two ways, so their number is bounded. */
+const MAX_META_KEY_PARTS = 8;
+const MAX_META_KEY_CHARACTERS = 256;

@@ -1,7 +1,7 @@
 import { KerutaError } from '../../../shared/errors.ts';
 import { compileFilter, type Filter } from '../../filter.ts';
 import type { TaskQuery, TaskStatus } from '../../store/store.ts';
-import { readFilter, readList, readTime } from '../filter-query.ts';
+import { metaOf, readFilter, readList, readTime } from '../filter-query.ts';
 
 /** A query string, parsed: what is given twice is a list. */
 export type Query = Record<string, string | string[] | undefined>;
@@ -11,6 +11,8 @@ export interface LogsQuery {
   page: number;
   size: number;
   order: 'asc' | 'desc';
+  /** So many lines around each that matches. */
+  context: number;
   /** Places: page by cursor, behind or before it. */
   after?: string;
   before?: string;
@@ -31,14 +33,54 @@ export function readLogsQuery(query: Query): LogsQuery {
     page: readNumber(query, { name: 'page', fallback: 0, min: 0, max: MAX_PAGE }),
     size: readSize(query),
     order,
+    context: readNumber(query, { name: 'context', fallback: 0, min: 0, max: MAX_CONTEXT }),
     ...(after !== undefined && { after }),
     ...(before !== undefined && { before }),
   };
 }
 
-export function readLogsFilter({ level, source, from, to, q, regex, run }: Query): Filter {
+export function readLogsFilter(query: Query): Filter {
+  const { level, source, from, to, q, regex, run } = query;
   const names = { levels: 'level', sources: 'source', runs: 'run' } as const;
-  return compileFilter(readFilter({ levels: level, sources: source, from, to, q, regex, runs: run }, names));
+  const input = { levels: level, sources: source, from, to, q, regex, runs: run, meta: metaOf(query) };
+  return compileFilter(readFilter(input, names));
+}
+
+/** For what is said of all lines: who asks for some of them must not take it for these. */
+export function refuseFilter(query: Query): void {
+  const name = Object.keys(query).find((key) => FILTER_NAMES.has(key) || key.startsWith('meta.'));
+  if (name === undefined) return;
+  throw new KerutaError('INVALID_INPUT', `${name} can't be given here: logs/stats counts all lines, logs/count some.`);
+}
+
+/** The time up to which lines are to be deleted, ms since 1970. It must be said, as all lines are deleted otherwise. */
+export function readBefore(query: Query): number {
+  const before = one(query, 'before');
+  if (before === undefined) {
+    throw new KerutaError('INVALID_INPUT', 'before is missing: the time up to which lines are deleted, in ISO 8601.');
+  }
+  return readTime(before, 'before');
+}
+
+export interface ExportQuery {
+  filter: Filter;
+  format: ExportFormat;
+  gzip: boolean;
+}
+
+/** `plain` is text of the messages alone. */
+export type ExportFormat = 'json' | 'ndjson' | 'csv' | 'txt' | 'plain';
+
+export function readExportQuery(query: Query): ExportQuery {
+  const plain = readFlag(query, 'plain');
+  const format = one(query, 'format')?.toLowerCase() ?? (plain ? 'txt' : 'json');
+  if (!isFormat(format)) {
+    throw new KerutaError('INVALID_INPUT', `format is ${JSON.stringify(format)}; it may be ${FORMATS.join(', ')}.`);
+  }
+  if (plain && format !== 'txt') {
+    throw new KerutaError('INVALID_INPUT', `plain=true goes with format=txt, not with ${format}.`);
+  }
+  return { filter: readLogsFilter(query), format: plain ? 'plain' : format, gzip: readFlag(query, 'gzip') };
 }
 
 export function readTasksQuery(query: Query): TaskQuery {
@@ -107,6 +149,17 @@ function readNumber(
   );
 }
 
+function readFlag(query: Query, name: string): boolean {
+  const text = one(query, name)?.toLowerCase() ?? 'false';
+  if (text === 'true' || text === '1') return true;
+  if (text === 'false' || text === '0') return false;
+  throw new KerutaError('INVALID_INPUT', `${name} is ${JSON.stringify(text)}; it may be true or false.`);
+}
+
+function isFormat(text: string): text is (typeof FORMATS)[number] {
+  return (FORMATS as readonly string[]).includes(text);
+}
+
 /** What is given once; an empty value counts as none. */
 function one(query: Query, name: string): string | undefined {
   const value = query[name];
@@ -115,6 +168,9 @@ function one(query: Query, name: string): string | undefined {
 }
 
 const STATUSES = ['pending', 'running', 'succeeded', 'failed', 'cancelled', 'lost'] as const satisfies TaskStatus[];
+const FORMATS = ['json', 'csv', 'txt', 'ndjson'] as const satisfies ExportFormat[];
+const FILTER_NAMES = new Set(['level', 'source', 'from', 'to', 'q', 'regex', 'run']);
 const MAX_SIZE = 1000;
+const MAX_CONTEXT = 100;
 /** Times MAX_SIZE still a number that is exact. */
 const MAX_PAGE = 1e12;

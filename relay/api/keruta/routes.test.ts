@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
-import fastify, { type FastifyInstance } from 'fastify';
 import { encodeCursor } from '../../../shared/cursor.ts';
 import { LEVELS, SOURCES } from '../../../shared/line.ts';
-import { errorBody, toKerutaError } from '../../http-errors.ts';
-import { openReading, T0, TestRun, type Reading } from '../../reading.fixture.ts';
-import { registerKerutaRoutes } from './routes.ts';
+import { T0, TestRun, type Reading } from '../../reading.fixture.ts';
+import { openRoutes } from './routes.fixture.ts';
 
 interface Answer {
   status: number;
@@ -23,14 +21,7 @@ interface Answer {
 }
 
 async function setUp(t: TestContext): Promise<{ reading: Reading; get: (url: string) => Promise<Answer> }> {
-  const reading = await openReading(t);
-  const app = fastify() as unknown as FastifyInstance;
-  app.setErrorHandler((error, _request, reply) => {
-    const shown = errorBody(toKerutaError(error), '0');
-    return reply.code(shown.error.status).send(shown);
-  });
-  registerKerutaRoutes(app, reading);
-  t.after(() => app.close());
+  const { reading, app } = await openRoutes(t);
   const get = async (url: string): Promise<Answer> => {
     const answer = await app.inject(url);
     return { status: answer.statusCode, body: answer.json() };
@@ -287,6 +278,7 @@ test('a task says how it is and what became of its runs', async (t) => {
     logCounts: { stdout: 1, stderr: 1, agent: 0 },
     levelCounts: { DEBUG: 0, INFO: 1, WARN: 0, ERROR: 1 },
     timeRange: { start: new Date(T0).toISOString(), end: new Date(T0).toISOString() },
+    ...{ message: null, progress: null, errorCode: null, pinned: false },
   });
   const [{ run: id, status, exitCode, verified, lines, behind }] = runs;
   assert.deepEqual(

@@ -13,7 +13,7 @@ export function linesJson({ block, first, end, matches }: LinesEvent, { cursors,
   const lines = block.lines();
   if (lines === undefined)
     throw new Error(`block ${block.firstLine} of ${block.task} can't be rendered: it can't be read`);
-  const render = lineWriter({ task: block.task, run: block.run, firstLine: block.firstLine, lines, cursors, prefix });
+  const render = lineWriter({ task: block.task, block, firstLine: block.firstLine, lines, cursors, prefix });
   if (matches !== undefined) return Array.from(matches, render);
   const json = new Array<string>(end - first);
   for (let i = first; i < end; i++) json[i - first] = render(i);
@@ -27,7 +27,7 @@ export interface LineStyle {
 
 function lineWriter(of: {
   task: string;
-  run: string;
+  block: LinesEvent['block'];
   firstLine: number;
   lines: Lines;
   cursors: Cursors;
@@ -48,7 +48,7 @@ function lineWriter(of: {
     const kind = kinds[index];
     const line = firstLine + index;
     const message = JSON.stringify(text.toString('utf8', starts[index], starts[index + 1] - 1));
-    const more = (kind & (KIND_MORE | KIND_REST)) === 0 ? '' : pieceJson(kind, of.run);
+    const more = (kind & (KIND_MORE | KIND_REST)) === 0 ? '' : pieceJson(kind, of.block.runAt(index));
     const meta = metadata?.[index] === undefined ? '{}' : metadataJson(metadata[index]);
     return `${open}${cursors(line)}${afterId}${timestamp}${words[kind & PAIR_BITS]}${message},"lineNumber":${line},"metadata":${meta}${more}}`;
   };
@@ -82,6 +82,11 @@ function metadataJson(text: string): string {
 export function gapMessage(gap: GapEvent, { task, cursors }: { task: string; cursors: Cursors }): GapMessage {
   const { fromLine, toLine, reason } = gap;
   return { type: 'gap', taskId: task, fromLine, toLine, reason, cursor: cursors(toLine + 1) };
+}
+
+/** A gap as pages and exports show it. */
+export function gapJson({ fromLine, toLine, reason }: GapEvent): object {
+  return { fromLine, toLine, reason };
 }
 
 export function endMessage({ task, runs }: EndEvent, cursors: Cursors): EndMessage {
@@ -120,16 +125,27 @@ export function taskJson(task: TaskRecord): Record<string, unknown> {
     lastLine: task.nextLine - 1,
     bytes: task.textBytes,
     storedBytes: task.storedBytes,
-    logCounts: Object.fromEntries(
-      SOURCES.map((source) => [source, countPairs(task.counts, pairsOf({ sources: [source] }))]),
-    ),
-    levelCounts: Object.fromEntries(
-      LEVELS.map((level) => [level, countPairs(task.counts, pairsOf({ levels: [level] }))]),
-    ),
-    timeRange:
-      task.minTime === null || task.maxTime === null ? null : { start: iso(task.minTime), end: iso(task.maxTime) },
+    ...countsJson(task),
+    message: task.message,
+    progress: task.progress,
+    errorCode: task.errorCode,
+    pinned: task.pinned,
     createdAt: iso(task.createdAt),
     updatedAt: iso(task.updatedAt),
+  };
+}
+
+/** How many lines a task has of what kind. Of an empty one: zeros, and no time range. */
+export function statsJson(task: TaskRecord): Record<string, unknown> {
+  const { task: taskId, lines, missing, updatedAt } = task;
+  return { taskId, totalLogs: lines, ...countsJson(task), missing, lastUpdated: iso(updatedAt) };
+}
+
+function countsJson({ counts, minTime, maxTime }: TaskRecord): Record<string, unknown> {
+  return {
+    logCounts: Object.fromEntries(SOURCES.map((one) => [one, countPairs(counts, pairsOf({ sources: [one] }))])),
+    levelCounts: Object.fromEntries(LEVELS.map((one) => [one, countPairs(counts, pairsOf({ levels: [one] }))])),
+    timeRange: minTime === null || maxTime === null ? null : { start: iso(minTime), end: iso(maxTime) },
   };
 }
 

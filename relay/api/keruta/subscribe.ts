@@ -5,11 +5,14 @@ import { taskIdProblem } from '../../../shared/task-id.ts';
 import { readFilter } from '../filter-query.ts';
 import { compileFilter, type Filter } from '../../filter.ts';
 
-/** What a viewer may say. */
+/** What may be said on a socket that speaks JSON. */
 export type ViewerRequest =
   | { type: 'subscribe'; taskId?: string; options: Subscribe }
   | { type: 'unsubscribe'; taskId?: string }
-  | { type: 'ping' | 'pong' | 'auth' };
+  | { type: 'auth'; token?: string }
+  | { type: 'ping' | 'pong' }
+  /** An agent's: a log entry and a status, still to be read. */
+  | { type: 'log' | 'status'; taskId?: string; body: unknown };
 
 /** A `subscribe`'s options, read. */
 export interface Subscribe {
@@ -29,16 +32,35 @@ export function readRequest(frame: string): ViewerRequest {
   } catch (error) {
     throw new KerutaError('INVALID_MESSAGE_FORMAT', 'The frame is not JSON.', { cause: error });
   }
+  const sent = readSent(json);
+  if (sent !== undefined) return sent;
   const parsed = request.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new KerutaError('INVALID_MESSAGE_FORMAT', `${issue.path.join('.') || 'The message'}: ${issue.message}`);
   }
   const message = parsed.data;
-  if (!('taskId' in message) || message.taskId === undefined) return withOptions(message);
-  const problem = taskIdProblem(message.taskId);
-  if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `The task id ${problem}.`);
+  if ('taskId' in message) checkTaskId(message.taskId);
   return withOptions(message);
+}
+
+/**
+ * What agents send, of which there is much. The entry of a log may be the message itself, or its member `log`.
+ */
+function readSent(json: unknown): Extract<ViewerRequest, { body: unknown }> | undefined {
+  if (typeof json !== 'object' || json === null) return undefined;
+  const { type, taskId, log } = json as Record<string, unknown>;
+  if (type !== 'log' && type !== 'status') return undefined;
+  const body = type === 'log' && log !== undefined ? log : json;
+  if (taskId === undefined || taskId === null) return { type, body };
+  if (typeof taskId !== 'string') throw new KerutaError('INVALID_MESSAGE_FORMAT', 'taskId is no text.');
+  checkTaskId(taskId);
+  return { type, taskId, body };
+}
+
+function checkTaskId(taskId: string | undefined): void {
+  const problem = taskId === undefined ? undefined : taskIdProblem(taskId);
+  if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `The task id ${problem}.`);
 }
 
 function withOptions(message: z.infer<typeof request>): ViewerRequest {
@@ -86,6 +108,7 @@ const options = z.object({
   since: time,
   until: time,
   runs: texts,
+  meta: optional(z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]))),
   batch: optional(z.boolean()),
   expectRuns: optional(z.int().check(z.positive())),
 } satisfies Record<keyof SubscribeOptions, unknown>);
@@ -93,5 +116,6 @@ const options = z.object({
 const request = z.discriminatedUnion('type', [
   z.object({ type: z.literal('subscribe'), taskId: z.optional(z.string()), options: z.optional(z.nullable(options)) }),
   z.object({ type: z.literal('unsubscribe'), taskId: z.optional(z.string()) }),
-  z.object({ type: z.enum(['ping', 'pong', 'auth']) }),
+  z.object({ type: z.literal('auth'), token: z.optional(z.string()) }),
+  z.object({ type: z.enum(['ping', 'pong']) }),
 ]);

@@ -34,12 +34,15 @@ export class Subscription {
   /** Says `subscribed`, then writes lines until `stop`, or the end that it was asked to find. Rejects with what went wrong. */
   async run(): Promise<void> {
     const { signal } = this.#abort;
+    const leave = this.#options.reader.followed.join(this.#options.task, this);
     try {
       const from = await this.#start(signal);
       signal.throwIfAborted();
       await this.#write(from, signal);
     } catch (error) {
       if (!signal.aborted) throw error;
+    } finally {
+      leave();
     }
   }
 
@@ -101,6 +104,7 @@ export class Subscription {
       if (!out.open) return;
       out.write(...frames);
       this.nextLine = read.nextLine;
+      reader.followed.took(read);
       if (out.full) await out.ready();
     }
     if (!realtime) {

@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { ViewerMessage } from '../../../shared/viewer-messages.ts';
+import { ANYBODY } from '../../auth/principal.ts';
 import { until, type Reading } from '../../reading.fixture.ts';
+import { openSenders, SOMEBODY } from '../../senders/senders.fixture.ts';
 import { serveViewer, type ViewerOptions } from './viewer.ts';
 
 /** Serves viewers at `ws://…/{taskId}` until the test is over. */
@@ -12,11 +14,16 @@ export async function serveViewers(
   reading: Reading,
   options: Partial<ViewerOptions> = {},
 ): Promise<ViewerServer> {
+  const senders = options.senders ?? (await openSenders(t, reading));
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
   server.on('connection', (socket, request) => {
     serveViewer(socket, {
       taskId: decodeURIComponent((request.url ?? '').slice(1)),
+      caller: SOMEBODY,
+      visit: SOMEBODY,
+      authenticate: () => Promise.resolve(ANYBODY),
       reader: reading.reader,
+      senders,
       ...options,
     });
   });

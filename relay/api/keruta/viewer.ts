@@ -1,27 +1,50 @@
 import type { Logger } from 'pino';
-import type { RawData, WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { ERRORS, KerutaError } from '../../../shared/errors.ts';
 import { VIEW_SUBPROTOCOL, type ErrorMessage, type ViewerMessage } from '../../../shared/viewer-messages.ts';
+import type { Principal } from '../../auth/principal.ts';
+import type { Caller } from '../../caller.ts';
 import { toKerutaError } from '../../http-errors.ts';
+import type { Limits } from '../../limits/limits.ts';
 import type { Reader } from '../../reader.ts';
-import { closeReason } from '../../web-socket.ts';
+import { readEntry } from '../../senders/log-entry.ts';
+import type { Senders } from '../../senders/senders.ts';
+import { SocketLines } from '../../senders/socket-lines.ts';
+import { readStatus } from '../../senders/task-status.ts';
 import { textFrame } from '../frames.ts';
 import { Outgoing } from '../outgoing.ts';
+import { Entrance } from './entrance.ts';
+import { FrameTurns } from './frame-turns.ts';
+import { IdleTimer } from './idle-timer.ts';
+import { mayOn, requireOn } from './permission.ts';
 import { iso } from './shape.ts';
-import { defaultSubscribe, readRequest, type Subscribe } from './subscribe.ts';
-import { Subscription } from './subscription.ts';
+import { defaultSubscribe, readRequest, type Subscribe, type ViewerRequest } from './subscribe.ts';
+import { Subscriptions } from './subscriptions.ts';
 
 export interface ViewerOptions {
   /** The path's task. */
   taskId: string;
+  /** Undefined: a token is required, and none came with the upgrade. */
+  caller: Caller | undefined;
+  visit: Omit<Caller, 'principal'>;
+  /** Whose token it is that came later. Rejects with a KerutaError. */
+  authenticate: (token: string) => Promise<Principal>;
   reader: Reader;
-  /** Told of what the viewer is not to blame for. */
+  senders: Senders;
+  limits?: Pick<Limits, 'request'>;
+  /** Of one frame. */
+  maxMessageBytes?: number | undefined;
+  /** Closes a socket on which nothing is subscribed, sent and said for so long. */
+  sessionTimeoutMs?: number | undefined;
+  /** Told of what the other side is not to blame for. */
   log?: Pick<Logger, 'error'>;
   pingEveryMs?: number;
+  /** How long a token is waited for. */
+  patienceMs?: number;
   now?: () => number;
 }
 
-/** Serves a viewer's WebSocket, whose peer may read the task, until it closes. */
+/** Serves the WebSocket of a viewer, or of an agent that speaks JSON, until it closes. */
 export function serveViewer(webSocket: WebSocket, options: ViewerOptions): void {
   new Viewer(webSocket, options).start();
 }
@@ -31,106 +54,179 @@ class Viewer {
   readonly #options: ViewerOptions;
   readonly #out: Outgoing;
   readonly #now: () => number;
-  readonly #subscriptions = new Map<string, Subscription>();
-  /** Frames are answered one after the other. */
-  #answering: Promise<void> = Promise.resolve();
+  readonly #turns: FrameTurns;
+  readonly #entrance: Entrance;
+  readonly #subscriptions: Subscriptions;
+  readonly #idle: IdleTimer;
+  /** What it sends, if it does. */
+  #lines: SocketLines | undefined;
   #ping: NodeJS.Timeout | undefined;
-  #stopped = false;
+  /** Whether the path's task is watched only because nobody has said otherwise. */
+  #implicit = false;
+  readonly #gone = new AbortController();
 
   constructor(webSocket: WebSocket, options: ViewerOptions) {
+    const { reader, caller, visit, authenticate, patienceMs, sessionTimeoutMs } = options;
     this.#webSocket = webSocket;
     this.#options = options;
     this.#out = new Outgoing(webSocket);
     this.#now = options.now ?? Date.now;
+    this.#turns = new FrameTurns(webSocket, {
+      maxBytes: options.maxMessageBytes,
+      take: (frame) => this.#take(frame),
+      onError: (error) => this.#sayError(error),
+    });
+    this.#subscriptions = new Subscriptions({
+      reader,
+      out: this.#out,
+      now: this.#now,
+      onError: (error, task) => this.#sayError(error, task),
+    });
+    this.#entrance = new Entrance({
+      ...{ caller, visit, authenticate },
+      ...(patienceMs !== undefined && { patienceMs }),
+      onLate: (error) => this.#refuse(error),
+    });
+    this.#idle = new IdleTimer({
+      timeoutMs: sessionTimeoutMs,
+      busy: () => this.#subscriptions.size > 0 || this.#lines?.busy === true,
+      onIdle: () => this.#refuse(new KerutaError('IDLE', 'Nothing was subscribed to, and nothing was said.')),
+    });
   }
 
   start(): void {
-    const { pingEveryMs = PING_EVERY_MS, taskId } = this.#options;
+    const { pingEveryMs = PING_EVERY_MS } = this.#options;
     this.#ping = setInterval(() => this.#sayPing(), pingEveryMs);
-    this.#webSocket.on('message', (data, isBinary) => this.#received(data, isBinary));
-    this.#webSocket.on('error', () => {
-      // A frame that breaks the protocol, or a connection that broke: ws closes, and `close` follows.
-    });
-    this.#webSocket.once('close', () => this.#stop());
-    if (this.#webSocket.protocol !== VIEW_SUBPROTOCOL) this.#subscribe(taskId, defaultSubscribe());
+    this.#turns.start();
+    this.#webSocket.once('close', (code) => this.#stop(code));
+    this.#idle.start();
+    this.#entrance.start();
+    if (this.#entrance.caller !== undefined) this.#turns.inTurn(() => this.#welcome());
   }
 
-  #stop(): void {
-    this.#stopped = true;
+  #stop(code: number): void {
+    this.#gone.abort();
     clearInterval(this.#ping);
-    for (const subscription of this.#subscriptions.values()) subscription.stop();
-    this.#subscriptions.clear();
+    this.#idle.stop();
+    this.#entrance.stop();
+    this.#subscriptions.stopAll();
+    // What came before the close is still taken in.
+    void this.#turns.settled().then(() => this.#lines?.close(IN_ORDER.has(code)));
   }
 
-  #received(data: RawData, isBinary: boolean): void {
-    this.#webSocket.pause();
-    this.#answering = this.#answering
-      .then(async () => {
-        // What was waiting when the viewer went is nobody's any more: a subscription would never be stopped.
-        if (this.#stopped) return;
-        if (isBinary) throw new KerutaError('INVALID_MESSAGE_FORMAT', 'Viewers speak text frames.');
-        this.#answer((data as Buffer).toString());
-        // Who asks without taking the answers is not read on.
-        await this.#out.ready();
-      })
-      .catch((error: unknown) => this.#sayError(error))
-      .finally(() => this.#webSocket.resume());
+  async #take(frame: string): Promise<void> {
+    this.#idle.said();
+    await this.#answer(readRequest(frame));
+    // Who asks without taking the answers is not read on.
+    await this.#out.ready();
   }
 
-  #answer(frame: string): void {
-    const request = readRequest(frame);
+  async #answer(request: ViewerRequest): Promise<void> {
+    if (request.type === 'auth') return this.#enter(request.token);
+    const caller = this.#entrance.caller;
+    if (caller === undefined) {
+      this.#refuse(new KerutaError('UNAUTHORIZED', 'The first message must be {"type":"auth","token":"…"}.'));
+      return;
+    }
+    if (request.type === 'log' || request.type === 'status') {
+      await this.#send(request, caller);
+      return;
+    }
+    // What was waiting when the viewer went is nobody's any more: a subscription would never be stopped.
+    if (this.#gone.signal.aborted) return;
     const timestamp = iso(this.#now());
     switch (request.type) {
       case 'subscribe':
-        this.#subscribe(request.taskId ?? this.#options.taskId, request.options);
+        await this.#subscribe(request.taskId ?? this.#options.taskId, request.options, caller);
         break;
       case 'unsubscribe': {
         const taskId = request.taskId ?? this.#options.taskId;
-        this.#subscriptions.get(taskId)?.stop();
-        this.#subscriptions.delete(taskId);
+        this.#subscriptions.stop(taskId);
         this.#say({ type: 'unsubscribed', taskId, timestamp });
         break;
       }
       case 'ping':
         this.#say({ type: 'pong', timestamp });
         break;
-      case 'auth':
-        // Whoever got here was let in when it connected.
-        this.#say({ type: 'authenticated', timestamp });
-        break;
       case 'pong':
         break;
     }
   }
 
-  /** Starts a subscription. One for the same task that is there ends, and unless told otherwise this goes on from its place. */
-  #subscribe(task: string, subscribe: Subscribe): void {
-    const old = this.#subscriptions.get(task);
-    if (old === undefined && this.#subscriptions.size >= MAX_SUBSCRIPTIONS) {
-      throw new KerutaError('INVALID_INPUT', `One socket may watch ${MAX_SUBSCRIPTIONS} tasks.`);
+  /** What a bare connect means, now that it is known who came. */
+  async #welcome(): Promise<void> {
+    const { taskId, reader } = this.#options;
+    const caller = this.#entrance.caller;
+    if (this.#webSocket.protocol === VIEW_SUBPROTOCOL || caller === undefined) return;
+    if (await mayOn(caller.principal, { scope: 'read', task: taskId, reader })) {
+      if (this.#gone.signal.aborted) return;
+      this.#implicit = true;
+      this.#subscriptions.start(taskId, defaultSubscribe());
+    } else if (!caller.principal.mayIfLabelled('ingest', taskId)) {
+      this.#refuse(new KerutaError('FORBIDDEN', `The token grants nothing on the task ${JSON.stringify(taskId)}.`));
     }
-    // Nothing is written by a subscription after it was stopped, and its place is what was written.
-    old?.stop();
-    const subscription = new Subscription({
-      task,
-      subscribe: { ...subscribe, start: subscribe.start ?? old?.start },
-      place: old?.nextLine,
-      reader: this.#options.reader,
-      out: this.#out,
-      now: this.#now,
-    });
-    this.#subscriptions.set(task, subscription);
-    void this.#run(task, subscription);
   }
 
-  async #run(task: string, subscription: Subscription): Promise<void> {
+  async #enter(token: string | undefined): Promise<void> {
+    const isFirst = this.#entrance.caller === undefined;
+    // Whoever was let in at the upgrade may say it again without a token, as if it had not been.
+    if (isFirst || token !== undefined) {
+      try {
+        await this.#entrance.enter(token ?? '');
+      } catch (error) {
+        if (this.#entrance.closed) this.#refuse(toKerutaError(error));
+        else this.#sayError(error);
+        return;
+      }
+    }
+    this.#say({ type: 'authenticated', timestamp: iso(this.#now()) });
+    if (isFirst) await this.#welcome();
+  }
+
+  async #subscribe(task: string, subscribe: Subscribe, { principal, address }: Caller): Promise<void> {
     try {
-      await subscription.run();
+      // It may cost as much as a request.
+      this.#options.limits?.request(address);
+      await requireOn(principal, { scope: 'read', task, reader: this.#options.reader });
+      if (this.#gone.signal.aborted) return;
+      this.#subscriptions.start(task, subscribe);
+      this.#implicit = false;
     } catch (error) {
       this.#sayError(error, task);
-    } finally {
-      if (this.#subscriptions.get(task) === subscription) this.#subscriptions.delete(task);
     }
+  }
+
+  /** Takes over what an agent sends. */
+  async #send({ type, taskId, body }: Sent, caller: Caller): Promise<void> {
+    const { taskId: ofPath, reader } = this.#options;
+    const task = taskId ?? ofPath;
+    // Who sends logs does not want to hear them again.
+    if (type === 'log' && this.#implicit) {
+      this.#implicit = false;
+      this.#subscriptions.stop(ofPath);
+    }
+    try {
+      await requireOn(caller.principal, { scope: 'ingest', task, reader });
+      const lines = (this.#lines ??= this.#openLines());
+      if (type === 'status') await lines.status(task, readStatus(body), caller);
+      else await lines.line(task, readEntry(body, { now: this.#now(), levelOptional: true }), caller);
+    } catch (error) {
+      this.#sayError(error, task);
+    }
+  }
+
+  #openLines(): SocketLines {
+    return new SocketLines({
+      senders: this.#options.senders,
+      gone: this.#gone.signal,
+      onStored: ({ task: taskId, count, lastLine }) => {
+        const id = this.#options.reader.cursors()(lastLine);
+        this.#say({ type: 'ack', taskId, count, lastLine, id, timestamp: iso(this.#now()) });
+      },
+      onCancel: ({ task: taskId, reason }) =>
+        this.#say({ type: 'cancel', taskId, reason, timestamp: iso(this.#now()) }),
+      onFailed: (error) => this.#sayError(error),
+    });
   }
 
   #sayPing(): void {
@@ -139,21 +235,32 @@ class Viewer {
     const timestamp = iso(this.#now());
     const cursors = this.#options.reader.cursors();
     if (this.#subscriptions.size === 0) this.#say({ type: 'ping', timestamp });
-    for (const [taskId, { nextLine }] of this.#subscriptions) {
+    for (const { taskId, nextLine } of this.#subscriptions.places()) {
       this.#say({ type: 'ping', timestamp, taskId, ...(nextLine !== undefined && { cursor: cursors(nextLine) }) });
     }
   }
 
-  /** Says what is wrong; if we are to blame, the socket closes so that the viewer comes back to try again. */
+  /** Says what is wrong; if we are to blame, the socket closes so that the other side comes back to try again. */
   #sayError(error: unknown, task?: string): void {
-    const { code, message } = toKerutaError(error);
-    const { close, retry, hint } = ERRORS[code];
+    const shown = toKerutaError(error);
+    const { code, message } = shown;
+    const { retry, hint, status } = ERRORS[code];
     const said: ErrorMessage = { type: 'error', code, message, timestamp: iso(this.#now()), hint };
     if (task !== undefined) said.taskId = task;
     this.#say(said);
-    if (!retry) return;
-    if (this.#out.open) this.#options.log?.error({ err: error, task }, 'a viewer could not be served');
-    this.#webSocket.close(close, closeReason(message));
+    if (!retry) {
+      this.#turns.mistaken(shown);
+      return;
+    }
+    if (status === 500) this.#options.log?.error({ err: error, task }, 'a socket could not be served');
+    this.#turns.close(shown);
+  }
+
+  /** Says why it has to go, and closes. */
+  #refuse(error: KerutaError): void {
+    const { code, message } = error;
+    this.#say({ type: 'error', code, message, timestamp: iso(this.#now()), hint: ERRORS[code].hint });
+    this.#turns.close(error);
   }
 
   #say(message: ViewerMessage): void {
@@ -161,7 +268,9 @@ class Viewer {
   }
 }
 
+type Sent = Extract<ViewerRequest, { body: unknown }>;
+
 /** Beside the pings of WebSocket itself, which browsers hide from their pages. */
 const PING_EVERY_MS = 30_000;
-/** Each costs a place to wait. */
-const MAX_SUBSCRIPTIONS = 100;
+/** Codes by which the other side says that it has finished; 1005 is a close frame without any. */
+const IN_ORDER: ReadonlySet<number> = new Set([1000, 1005]);
