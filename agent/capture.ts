@@ -1,8 +1,11 @@
 import { kindOf, type Level, type Source } from '../shared/line.ts';
 import type { BlockReader } from './blocks.ts';
-import { LineSplitter } from './lines.ts';
+import type { LineFilter } from './line-filter.ts';
+import { LineRate } from './line-rate.ts';
+import { LineSplitter, type LineSink } from './lines.ts';
 import type { Outbox } from './outbox.ts';
 import type { Output } from './output.ts';
+import { pacedLines, type Pacer } from './pacer.ts';
 import { Redactor } from './redact/redactor.ts';
 import type { SecretSet } from './redact/secrets.ts';
 import { Sealer } from './sealer.ts';
@@ -22,7 +25,7 @@ const PROMPT_AFTER_MS = 200;
 
 export interface CaptureOptions {
   run: string;
-  outbox: Outbox;
+  outbox: Omit<Outbox, 'end' | 'figures'>;
   secrets: SecretSet;
   /** Lines below it are teed only. */
   level: Level;
@@ -32,6 +35,14 @@ export interface CaptureOptions {
   flushIntervalMs: number;
   /** Lines that leave at once when the link is idle. */
   batchSize: number;
+  /** Which lines are shipped, by their text. */
+  filter?: LineFilter;
+  /** Lines a second, all pipes together; what comes above it is not shipped, and the log shows gaps. */
+  maxLinesPerSecond?: number;
+  /** Of the uplink, if it holds lines back. */
+  pacer?: Pacer;
+  /** Lines that may wait for the spool; no record has more of them. */
+  bufferLines?: number;
 }
 
 /**
@@ -42,6 +53,7 @@ export interface CaptureOptions {
 export class Capture {
   readonly #options: CaptureOptions;
   readonly #sealer: Sealer;
+  readonly #rate: LineRate | undefined;
   readonly #sources: SourceCapture[] = [];
   #flushTimer: NodeJS.Timeout | undefined;
   #paceTimer: NodeJS.Timeout | undefined;
@@ -53,6 +65,8 @@ export class Capture {
       this.#update();
     });
     options.outbox.onChange = () => this.#update();
+    const { maxLinesPerSecond } = options;
+    this.#rate = maxLinesPerSecond === undefined ? undefined : new LineRate(maxLinesPerSecond, Date.now());
   }
 
   /** What was sealed so far. */
@@ -73,22 +87,36 @@ export class Capture {
 
   /** Takes over a pipe of the script. Resolves when it has ended, or `signal` aborts and the rest is not read. */
   attach(source: Source, pipe: BlockReader, tee: Output | undefined, signal: AbortSignal): Promise<void> {
-    const splitter = new LineSplitter(
-      { builder: this.#sealer.builder, seal: () => this.#sealer.seal() },
-      source,
-      this.#options,
-    );
+    const { pacer, bufferLines = Infinity } = this.#options;
+    const splitter = new LineSplitter(this.#sink(), source, {
+      ...this.#options,
+      maxLines: Math.min(pacer ? pacedLines(pacer.perSecond) : Infinity, bufferLines),
+    });
     const capture = new SourceCapture(splitter, new Redactor(this.#options.secrets), tee, () => this.#afterLines());
     this.#sources.push(capture);
     if (tee) tee.onDrain = () => this.#update();
     return capture.read(pipe, signal, () => this.#update());
   }
 
+  #sink(): LineSink {
+    const sealer = this.#sealer;
+    const rate = this.#rate;
+    const sink = { builder: sealer.builder, seal: () => sealer.seal() };
+    if (!rate) return sink;
+    const admits = (time: number): boolean => {
+      const admitted = rate.admits(time);
+      if (!admitted) sealer.leaveOut(time);
+      else if (sealer.leftOut > 0) sealer.seal();
+      return admitted;
+    };
+    return { ...sink, admits };
+  }
+
   /** A line of the agent's own in the log: what the reader should know about this run. */
   note(level: Level, message: string): void {
     const text = Buffer.from(`${message.replaceAll('\n', ' ')}\n`);
     const { builder } = this.#sealer;
-    if (!builder.fits(text.length - 1)) this.#sealer.seal();
+    if (!builder.fits(text.length - 1) || this.#sealer.leftOut > 0) this.#sealer.seal();
     builder.mark(kindOf('agent', level), Date.now(), text.length - 1);
     builder.copy(text, 0, text.length);
     this.#afterLines();
@@ -96,6 +124,9 @@ export class Capture {
 
   /** Seals what is left. Call it when all pipes have ended. Resolves when the outbox has everything. */
   async end(): Promise<void> {
+    this.#sealer.seal();
+    await this.#sealer.flushed();
+    this.#sayWhatIsHeld();
     clearTimeout(this.#flushTimer);
     clearTimeout(this.#paceTimer);
     this.#sealer.seal();
@@ -103,9 +134,22 @@ export class Capture {
     this.#sealer.close();
   }
 
+  /** What a reader can't see in the log: lines that are not in it by the user's wish, or that come late. */
+  #sayWhatIsHeld(): void {
+    const { pacer, outbox } = this.#options;
+    const filtered = this.#sources.reduce((sum, source) => sum + source.filtered, 0);
+    if (filtered > 0) this.note('INFO', `logStreaming.filters kept ${linesInWords(filtered)} out of this log`);
+    if (!pacer || (pacer.heldLines === 0 && outbox.unsentLines <= pacer.perSecond)) return;
+    const seconds = (pacer.heldMs / 1000).toFixed(1);
+    const held = pacer.heldLines === 0 ? '' : ` ${linesInWords(pacer.heldLines)} for ${seconds} s in all;`;
+    const unsent = `when the script ended, ${linesInWords(outbox.unsentLines)} of it had not arrived`;
+    this.note('INFO', `performance.rateLimitPerSecond (${pacer.perSecond}) holds this log back:${held} ${unsent}`);
+  }
+
   #afterLines(): void {
     this.#sealIfIdle();
-    if (this.#sealer.builder.count > 0) this.#flushTimer ??= this.#armFlush(this.#options.flushIntervalMs);
+    if (this.#sealer.builder.count > 0 || this.#sealer.leftOut > 0)
+      this.#flushTimer ??= this.#armFlush(this.#options.flushIntervalMs);
     this.#update();
   }
 
@@ -127,7 +171,10 @@ export class Capture {
     return setTimeout(() => {
       this.#flushTimer = undefined;
       const { builder } = this.#sealer;
-      if (builder.count === 0) return;
+      if (builder.count === 0) {
+        this.#sealer.seal();
+        return;
+      }
       // The chunk may be a younger one than that for which the timer was set.
       const wait = builder.firstTime + this.#options.flushIntervalMs - Date.now();
       if (wait > 0 && wait <= this.#options.flushIntervalMs) this.#flushTimer = this.#armFlush(wait);
@@ -174,6 +221,11 @@ class SourceCapture {
     this.#pipe = undefined;
     this.paused = false;
     this.#end();
+  }
+
+  /** Lines that the filter has kept out. */
+  get filtered(): number {
+    return this.#splitter.filtered;
   }
 
   /** Stops or resumes reading, by what the caller says and by the tee's reader. */
@@ -248,6 +300,10 @@ class SourceCapture {
     this.#splitter.end(time);
     this.#onLines();
   }
+}
+
+function linesInWords(lines: number): string {
+  return lines === 1 ? '1 line' : `${lines} lines`;
 }
 
 function due(since: number, now: number): boolean {

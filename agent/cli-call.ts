@@ -5,6 +5,7 @@ import { readConfigFile } from '../shared/options/file.ts';
 import { addFlags, givenFlags } from '../shared/options/flags.ts';
 import type { Settings } from '../shared/options/resolve.ts';
 import { surroundings } from '../shared/options/surroundings.ts';
+import type { LineFilter } from './line-filter.ts';
 
 /** One call of the agent: its arguments, and how it ends. */
 export class Call {
@@ -16,6 +17,8 @@ export class Call {
   readonly behind: string[];
   exitCode = 0;
   verbose = false;
+  /** What the configuration says of lines, once it is loaded. */
+  filter: LineFilter | undefined;
 
   constructor(args: string[]) {
     const dashes = args[0] === 'execute' ? args.indexOf('--') : -1;
@@ -34,8 +37,17 @@ export class Call {
       surroundings: surroundings(),
     });
     this.verbose = settings.config.verbose;
+    this.filter = await lineFilter(settings);
     return settings;
   }
+}
+
+/** The expressions are loaded for those only who use them. */
+async function lineFilter(settings: Settings<AgentConfig>): Promise<LineFilter | undefined> {
+  const { excludePatterns, includePatterns } = settings.config;
+  if (excludePatterns.length + includePatterns.length === 0) return undefined;
+  const { compileFilter } = await import('./line-filter.ts');
+  return compileFilter(settings);
 }
 
 /** Flags of a command that configures itself; `wanted` are all if absent. */
@@ -48,4 +60,4 @@ export function addAgentFlags(command: Command, wanted?: readonly (keyof AgentCo
 }
 
 /** Where the relay is. */
-export const RELAY_FLAGS = ['websocketUrl', 'apiUrl'] as const;
+export const RELAY_FLAGS = ['websocketUrls', 'apiUrl'] as const;

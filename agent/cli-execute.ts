@@ -28,10 +28,13 @@ const FLAGS = [
   'logLevel',
   'tee',
   'logFile',
+  'localPort',
+  'debug',
   'logStreamingEnabled',
   ...RELAY_FLAGS,
   'spoolDir',
   'spoolLimitBytes',
+  'spoolMaxAgeMs',
   'overflow',
   'drainTimeoutMs',
   'strict',
@@ -65,7 +68,7 @@ export function addExecute(root: Command, call: Call): void {
     // Nobody is left to tell when stderr is gone, and that is no reason to end the script.
     process.stderr.on('error', () => undefined);
     const { execute } = await import('./execute.ts');
-    call.exitCode = await execute(config, { script, argv: call.behind });
+    call.exitCode = await execute(config, { script, argv: call.behind }, call.filter);
   });
 }
 

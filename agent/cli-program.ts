@@ -4,7 +4,7 @@ import { runProgram, speakPlainly } from '../shared/program.ts';
 import { Call } from './cli-call.ts';
 import { addExecute, EXECUTE_FAILED } from './cli-execute.ts';
 import { addLogs } from './cli-logs.ts';
-import { addCat, addConfig, addFlush } from './cli-others.ts';
+import { addCat, addConfig, addDoctor, addFlush } from './cli-others.ts';
 
 /** The agent's command line: reads it and loads what it asks for; commander is all that is loaded before. */
 const NAME = 'keruta-agent';
@@ -15,6 +15,7 @@ Examples:
   ${NAME} execute --task-id build-42 -- make -j4 test
   ${NAME} logs build-42 --follow
   ${NAME} flush
+  ${NAME} doctor
 
 Everything can also be set in the environment (KERUTA_TASK_ID, KERUTA_WEBSOCKET_URL, …) or in keruta.config.yaml;
 '${NAME} config' shows what counts, and where it comes from.`;
@@ -37,7 +38,7 @@ function program(): Command {
     .version(packageJson.version)
     .enablePositionalOptions()
     .addHelpText('after', HELP);
-  for (const add of [addExecute, addLogs, addFlush, addCat, addConfig]) add(root, call);
+  for (const add of [addExecute, addLogs, addFlush, addCat, addConfig, addDoctor]) add(root, call);
   for (const command of [root, ...root.commands]) {
     const path = command === root ? NAME : `${NAME} ${command.name()}`;
     command.showHelpAfterError(`'${path} --help' shows how.`);

@@ -107,6 +107,17 @@ test('a backlog of 200 MB stays out of memory, and comes back in order', async (
   assert.deepEqual(harness.warnings, []);
 });
 
+test('more lines than may wait for the spool hold the script up, until the spool has them', async (t) => {
+  const harness = new Harness(t, testFolder(t), { bufferLines: 250 });
+  const { backlog } = harness;
+  harness.put(200);
+  assert.equal(backlog.full, false);
+  harness.put(100);
+  assert.equal(backlog.full, true);
+  await harness.until(() => backlog.spooled);
+  assert.equal(backlog.full, false);
+});
+
 test('a worker that dies is replaced, and nothing is missing or doubled', async (t) => {
   const harness = new Harness(t, testFolder(t));
   const { backlog, spool } = harness;

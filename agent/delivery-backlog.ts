@@ -87,8 +87,9 @@ export class Backlog {
 
   /** Capture should pause. */
   get full(): boolean {
-    const { overflow, memoryLimitBytes, spoolLimitBytes } = this.#options;
-    const memoryFull = this.#queue.waitingBytes > memoryLimitBytes / 2;
+    const { overflow, memoryLimitBytes, spoolLimitBytes, bufferLines = Infinity } = this.#options;
+    const { waitingBytes, nextSeq, spooledSeq, firstSeq } = this.#queue;
+    const memoryFull = waitingBytes > memoryLimitBytes / 2 || nextSeq - Math.max(spooledSeq, firstSeq) > bufferLines;
     return overflow === 'block' ? memoryFull || this.#spoolBytes > spoolLimitBytes : memoryFull && this.#health.trusted;
   }
 
@@ -483,6 +484,8 @@ export interface BacklogOptions {
   spoolLimitBytes: number;
   /** Bytes of records that are not in the spool. */
   memoryLimitBytes: number;
+  /** Lines that are not in the spool; no bound if absent. */
+  bufferLines?: number;
   overflow: 'drop-oldest' | 'block';
   onWarning: (text: string) => void;
   /** ms since 1970 */

@@ -13,7 +13,7 @@ async function run(spoolDir: string, url: string): Promise<{ code: number | null
     import { startDelivery } from ${JSON.stringify(new URL('./delivery.ts', import.meta.url).href)};
     import { encodeLines } from ${JSON.stringify(new URL('../shared/columns.ts', import.meta.url).href)};
     const run = '01J00000000000000000000000';
-    const outbox = startDelivery({ run, task: 't', websocketUrl: ${JSON.stringify(url)}, workerId: 'w', labels: {}, agentVersion: '1',
+    const outbox = startDelivery({ run, task: 't', websocketUrls: [${JSON.stringify(url)}], workerId: 'w', labels: {}, agentVersion: '1',
       startedAt: 1, spoolDir: ${JSON.stringify(spoolDir)}, spoolLimitBytes: 1e9, overflow: 'drop-oldest', memoryLimitBytes: 1e8,
       reconnectMinMs: 100, reconnectMaxMs: 30000, connectTimeoutMs: 30000, onWarning() {}, onCancel() {}, now: Date.now });
     outbox.put(encodeLines(run, 0, [{ time: 1, kind: 4, text: Buffer.from('one') }]));

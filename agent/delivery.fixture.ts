@@ -38,7 +38,7 @@ export class Writer {
     this.options = {
       run: this.run,
       task: 't1',
-      websocketUrl: 'ws://127.0.0.1:9/ws/tasks',
+      websocketUrls: ['ws://127.0.0.1:9/ws/tasks'],
       workerId: 'w1',
       labels: { team: 'x' },
       agentVersion: '0.0.0',

@@ -11,7 +11,7 @@ describe('a run with a relay that works', () => {
   test('is delivered and verified, and its spool is gone', async (t) => {
     const relay = await testRelay(t);
     const spoolDir = testFolder(t);
-    const writer = new Writer(t, { spoolDir, websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir, websocketUrls: [relay.url] });
     writer.put(3);
     writer.put(2);
     const delivery = await writer.end();
@@ -26,14 +26,14 @@ describe('a run with a relay that works', () => {
   test('introduces itself, with its token only in the header', async (t) => {
     const relay = await testRelay(t);
     const spoolDir = testFolder(t);
-    const websocketUrl = `${relay.url}/?a=1`;
-    const writer = new Writer(t, { spoolDir, websocketUrl, task: 'a/b ü', token: 'tok', apiKey: 'key' });
+    const websocketUrls = [`${relay.url}/?a=1`];
+    const writer = new Writer(t, { spoolDir, websocketUrls, task: 'a/b ü', authToken: 'tok' });
     await relay.until(() => relay.hellos.length > 0);
     writer.put(1);
     await relay.until(() => relay.run.chain.seq === 1);
     assert.equal(relay.requests[0].url, '/ws/tasks/a%2Fb%20%C3%BC?a=1');
     assert.equal(relay.requests[0].headers.authorization, 'Bearer tok');
-    assert.equal(relay.requests[0].headers['x-api-key'], 'key');
+    assert.equal(relay.requests[0].headers['x-api-key'], undefined);
     assert.equal(relay.requests[0].headers['sec-websocket-extensions'], undefined);
     const { type, run, ackedSeq, labels, workerId } = relay.hellos[0];
     assert.deepEqual([type, run, ackedSeq, labels, workerId], ['hello', writer.run, 0, { team: 'x' }, 'w1']);
@@ -45,7 +45,7 @@ describe('a run with a relay that works', () => {
   test('a record leaves only when the spool has it', async (t) => {
     const relay = await testRelay(t);
     const spoolDir = testFolder(t);
-    const writer = new Writer(t, { spoolDir, websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir, websocketUrls: [relay.url] });
     const spooled: number[] = [];
     relay.faults.onFrame = (_frame, isBinary) => {
       if (!isBinary) return false;
@@ -62,7 +62,7 @@ describe('a run with a relay that works', () => {
 
   test('is idle when everything is acknowledged, and says so', async (t) => {
     const relay = await testRelay(t);
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     assert.equal(writer.outbox.idle, false);
     await writer.until(() => writer.outbox.idle);
     relay.faults.noAcks = true;
@@ -78,7 +78,7 @@ describe('a run with a relay that works', () => {
     const relay = await testRelay(t);
     relay.windowBytes = 20_000;
     relay.faults.noAcks = true;
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     for (let i = 0; i < 20; i++) writer.put(10, 600);
     const ended = writer.end();
     await relay.until(() => relay.mostUnacked > 10_000);
@@ -90,7 +90,7 @@ describe('a run with a relay that works', () => {
   test('one chunk flies even if it is larger than the window', async (t) => {
     const relay = await testRelay(t);
     relay.windowBytes = 100;
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     writer.put(10, 600);
     writer.put(10, 600);
     assert.equal((await writer.end()).outcome, 'verified');
@@ -98,7 +98,7 @@ describe('a run with a relay that works', () => {
 
   test('a wish of the relay to cancel is passed on', async (t) => {
     const relay = await testRelay(t);
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     await writer.until(() => writer.outbox.idle);
     relay.say(JSON.stringify({ type: 'cancel', reason: 'user' }));
     relay.say(JSON.stringify({ type: 'ack', nextSeq: 0 }));
@@ -111,7 +111,7 @@ describe('a run with a relay that works', () => {
 describe('a run with trouble on the way', () => {
   test('every line arrives once and in order through many cuts', async (t) => {
     const relay = await testRelay(t);
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     let frames = 0;
     relay.faults.onFrame = (_frame, isBinary, socket) => {
       if (!isBinary || ++frames % 7 !== 0) return false;
@@ -133,7 +133,7 @@ describe('a run with trouble on the way', () => {
   test('a relay that comes late gets everything', async (t) => {
     const relay = await testRelay(t);
     await relay.stop();
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     for (let i = 0; i < 10; i++) writer.put(10);
     const ended = writer.end();
     await relay.start();
@@ -143,7 +143,7 @@ describe('a run with trouble on the way', () => {
 
   test('a relay that was put back to an older copy gets what it forgot', async (t) => {
     const relay = await testRelay(t);
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     writer.put(5);
     await relay.until(() => relay.runs.size > 0 && relay.run.chain.seq === 5);
     const copy = relay.backup();
@@ -160,7 +160,7 @@ describe('a run with trouble on the way', () => {
 
   test('what a relay forgot and the spool has evicted becomes a gap', async (t) => {
     const relay = await testRelay(t);
-    const options = { spoolDir: testFolder(t), websocketUrl: relay.url, spoolLimitBytes: 30_000 };
+    const options = { spoolDir: testFolder(t), websocketUrls: [relay.url], spoolLimitBytes: 30_000 };
     const writer = new Writer(t, options);
     for (let i = 0; i < 20; i++) {
       writer.put(10, 500);
@@ -182,7 +182,7 @@ describe('a run with trouble on the way', () => {
     const refused: number[] = [];
     relay.faults.refuse = (seq) =>
       seq % 30 === 0 && !refused.includes(seq) && refused.push(seq) > 0 ? 'expected' : undefined;
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     for (let i = 0; i < 20; i++) writer.put(10);
     assert.equal((await writer.end()).outcome, 'verified');
     assert.deepEqual(linesOf(relay.run.records), lineTexts(0, 199));
@@ -192,7 +192,7 @@ describe('a run with trouble on the way', () => {
   test('a chunk that is invalid twice becomes a gap of exactly its lines', async (t) => {
     const relay = await testRelay(t);
     relay.faults.refuse = (seq, chunk) => (seq === 20 && chunk.length > 92 ? 'invalid' : undefined);
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     for (let i = 0; i < 5; i++) writer.put(10);
     assert.deepEqual(await writer.end(), { outcome: 'verified', unsentLines: 0, missingLines: 10 });
     assert.deepEqual(linesOf(relay.run.records), [...lineTexts(0, 19), '[rejected 20-29]', ...lineTexts(30, 49)]);
@@ -203,7 +203,7 @@ describe('a run with trouble on the way', () => {
   test('a relay that refuses everything is left and tried again', async (t) => {
     const relay = await testRelay(t);
     relay.faults.refuse = () => 'expected';
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     writer.put(1);
     await relay.until(() => relay.hellos.length === 3);
     relay.faults = {};
@@ -212,7 +212,7 @@ describe('a run with trouble on the way', () => {
 
   test('another digest means another writer: the rest goes on as a new run', async (t) => {
     const relay = await testRelay(t);
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     writer.put(10);
     await writer.until(() => writer.outbox.idle);
     relay.faults = { noReady: true };
@@ -248,7 +248,7 @@ describe('a run with trouble on the way', () => {
   for (const [what, say] of nonsense) {
     test(`${what} ends the connection, and the next one goes on`, async (t) => {
       const relay = await testRelay(t);
-      const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+      const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
       writer.put(1);
       await writer.until(() => writer.outbox.idle);
       say(relay);
@@ -261,20 +261,21 @@ describe('a run with trouble on the way', () => {
 });
 
 describe('a relay that does not want the run', () => {
+  const SAID = '{"error":{"message":"As the relay says."}}';
   const refusals: [string, (relay: FakeRelay) => void, RegExp][] = [
     [
       '401',
       (relay) => (relay.faults.refusal = { status: 401, body: '{"error":{"message":"No such token."}}' }),
       /wants a token.*No such token/,
     ],
-    ['403', (relay) => (relay.faults.refusal = { status: 403, body: '' }), /does not allow this token/],
-    ['426', (relay) => (relay.faults.refusal = { status: 426, body: '' }), /another protocol version/],
+    ['403', (relay) => (relay.faults.refusal = { status: 403, body: SAID }), /does not allow this token/],
+    ['426', (relay) => (relay.faults.refusal = { status: 426, body: SAID }), /another protocol version/],
   ];
   for (const [status, refuse, problem] of refusals) {
     test(`HTTP ${status} ends the attempts; the log stays`, async (t) => {
       const relay = await testRelay(t);
       refuse(relay);
-      const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+      const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
       writer.put(4);
       const delivery = await writer.end();
       assert.deepEqual([delivery.outcome, delivery.unsentLines], ['spooled', 4]);
@@ -286,7 +287,7 @@ describe('a relay that does not want the run', () => {
 
   test('being fenced ends the attempts', async (t) => {
     const relay = await testRelay(t);
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     await writer.until(() => writer.outbox.idle);
     relay.close(4005, 'Another agent writes this run.');
     writer.put(1);
@@ -304,7 +305,7 @@ describe('a relay that does not want the run', () => {
   for (const [what, trouble] of passing) {
     test(`one that ${what} is tried again`, async (t) => {
       const relay = await testRelay(t);
-      const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+      const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
       await writer.until(() => writer.outbox.idle);
       const before = relay.requests.length;
       trouble(relay);
@@ -318,7 +319,7 @@ describe('a relay that does not want the run', () => {
   test('attempts end after as many as allowed', async (t) => {
     const relay = await testRelay(t);
     await relay.stop();
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url, maxReconnectAttempts: 3 });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url], maxReconnectAttempts: 3 });
     writer.put(1);
     const delivery = await writer.end();
     assert.equal(delivery.outcome, 'spooled');
@@ -327,7 +328,7 @@ describe('a relay that does not want the run', () => {
   });
 
   test('a URL that is none is said at once', async (t) => {
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: 'nonsense' });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: ['nonsense'] });
     writer.put(1);
     const delivery = await writer.end();
     assert.equal(delivery.outcome, 'spooled');
@@ -338,7 +339,7 @@ describe('a relay that does not want the run', () => {
 describe('the end', () => {
   test('a relay that was never reached is not waited for', async (t) => {
     const spoolDir = testFolder(t);
-    const writer = new Writer(t, { spoolDir, websocketUrl: 'ws://127.0.0.1:9/ws/tasks' });
+    const writer = new Writer(t, { spoolDir, websocketUrls: ['ws://127.0.0.1:9/ws/tasks'] });
     writer.put(7);
     const delivery = await writer.end();
     assert.deepEqual([delivery.outcome, delivery.unsentLines, delivery.missingLines], ['spooled', 7, 0]);
@@ -351,7 +352,7 @@ describe('the end', () => {
   test('a relay that takes nothing more is waited for as long as the drain may take', async (t) => {
     const relay = await testRelay(t);
     relay.faults.noAcks = true;
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url, drainTimeoutMs: 50 });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url], drainTimeoutMs: 50 });
     writer.put(7);
     const delivery = await writer.end();
     assert.deepEqual([delivery.outcome, delivery.unsentLines], ['spooled', 7]);
@@ -360,7 +361,7 @@ describe('the end', () => {
   test('an abort ends the wait', async (t) => {
     const relay = await testRelay(t);
     relay.faults.noAcks = true;
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url, drainTimeoutMs: 1_000_000 });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url], drainTimeoutMs: 1_000_000 });
     writer.put(7);
     const abort = new AbortController();
     const ended = writer.end(abort.signal);
@@ -373,7 +374,7 @@ describe('the end', () => {
     const relay = await testRelay(t);
     relay.faults.unverified = true;
     const spoolDir = testFolder(t);
-    const writer = new Writer(t, { spoolDir, websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir, websocketUrls: [relay.url] });
     writer.put(2);
     assert.equal((await writer.end()).outcome, 'unverified');
     const file = SpoolFile.open(spoolPath(spoolDir, writer.run, 't1'), { readonly: true });
@@ -383,7 +384,7 @@ describe('the end', () => {
 
   test('a run without lines is verified too', async (t) => {
     const relay = await testRelay(t);
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url] });
     assert.equal((await writer.end()).outcome, 'verified');
   });
 });
@@ -392,7 +393,7 @@ describe('a spool that is full', () => {
   test('drop-oldest: the oldest lines become one gap, and the run is complete with it', async (t) => {
     const relay = await testRelay(t);
     await relay.stop();
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url, spoolLimitBytes: 40_000 });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url], spoolLimitBytes: 40_000 });
     for (let i = 0; i < 100; i++) {
       writer.put(10, 500);
       // The spool keeps up with this writer, as with a script that is not in a hurry.
@@ -413,7 +414,7 @@ describe('a spool that is full', () => {
   test('drop-oldest: what is under way to the relay is not dropped', async (t) => {
     const relay = await testRelay(t);
     relay.faults.noAcks = true;
-    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrl: relay.url, spoolLimitBytes: 40_000 });
+    const writer = new Writer(t, { spoolDir: testFolder(t), websocketUrls: [relay.url], spoolLimitBytes: 40_000 });
     writer.put(10, 500);
     await relay.until(() => relay.runs.size > 0 && relay.run.chain.seq === 10);
     for (let i = 0; i < 100; i++) {
@@ -437,7 +438,7 @@ describe('a spool that is full', () => {
   test('block: the script is held until the relay takes something', async (t) => {
     const relay = await testRelay(t);
     await relay.stop();
-    const options = { websocketUrl: relay.url, spoolLimitBytes: 40_000, overflow: 'block' as const };
+    const options = { websocketUrls: [relay.url], spoolLimitBytes: 40_000, overflow: 'block' as const };
     const writer = new Writer(t, { ...options, spoolDir: testFolder(t) });
     while (!writer.outbox.full) {
       writer.put(10, 500);
@@ -457,7 +458,7 @@ describe('a spool that does not work', () => {
     const relay = await testRelay(t);
     const folder = join(testFolder(t), 'file');
     writeFileSync(folder, '');
-    const writer = new Writer(t, { spoolDir: folder, websocketUrl: relay.url });
+    const writer = new Writer(t, { spoolDir: folder, websocketUrls: [relay.url] });
     for (let i = 0; i < 20; i++) writer.put(10);
     assert.equal((await writer.end()).outcome, 'verified');
     assert.deepEqual(linesOf(relay.run.records), lineTexts(0, 199));
@@ -470,7 +471,7 @@ describe('a spool that does not work', () => {
     await relay.stop();
     const folder = join(testFolder(t), 'file');
     writeFileSync(folder, '');
-    const writer = new Writer(t, { spoolDir: folder, websocketUrl: relay.url, memoryLimitBytes: 50_000 });
+    const writer = new Writer(t, { spoolDir: folder, websocketUrls: [relay.url], memoryLimitBytes: 50_000 });
     await writer.until(() => writer.warnings.length > 0);
     for (let i = 0; i < 100; i++) writer.put(10, 500);
     const ended = writer.end();

@@ -1,7 +1,9 @@
 import { Backoff } from './backoff.ts';
 import { Backlog } from './delivery-backlog.ts';
 import { Drain } from './delivery-drain.ts';
-import type { Delivery, Outbox, RunResult } from './outbox.ts';
+import { Dialer, publicUrl, type DialOptions } from './dialer.ts';
+import type { Delivery, Outbox, OutboxFigures, RunResult } from './outbox.ts';
+import type { Pacer } from './pacer.ts';
 import type { SpoolMeta } from './spool-contract.ts';
 import { spoolPath } from './spool-folder.ts';
 import { Spool } from './spool.ts';
@@ -23,6 +25,8 @@ export class RunOutbox implements Outbox {
   readonly #uplink: Uplink;
   #drain: Drain | undefined;
   #bringsEarlier = false;
+  #connections = 0;
+  #cuts = 0;
   #wasIdle = false;
   #wasFull = false;
   #closed: Promise<void> | undefined;
@@ -53,6 +57,23 @@ export class RunOutbox implements Outbox {
 
   get unsentLines(): number {
     return this.#backlog.unsentLines;
+  }
+
+  get figures(): OutboxFigures {
+    const { connected, problem } = this.#uplink;
+    const { unsentLines, missing, memoryBytes, spooled, spoolProblem } = this.#backlog;
+    return {
+      disabled: false,
+      connected,
+      connections: this.#connections,
+      cuts: this.#cuts,
+      problem,
+      unsentLines,
+      missingLines: missing,
+      memoryBytes,
+      spooled,
+      spoolProblem,
+    };
   }
 
   put(chunk: Buffer): void {
@@ -86,6 +107,8 @@ export class RunOutbox implements Outbox {
   }
 
   #update(): void {
+    if (this.#uplink.connected && this.#connections === this.#cuts) this.#connections++;
+    else if (!this.#uplink.connected && this.#connections > this.#cuts) this.#cuts++;
     if (this.#uplink.connected && this.#uplink.waits) void this.#bringEarlier();
     this.#uplink.pump();
     this.#drain?.update();
@@ -164,71 +187,44 @@ export function createUplink(
     ...more,
     backlog,
     backoff: new Backoff({ minMs: options.reconnectMinMs, maxMs: options.reconnectMaxMs }),
-    url: publicUrl(options.websocketUrl),
+    relays: options.websocketUrls.map(publicUrl),
     maxAttempts: options.maxReconnectAttempts,
     onWarning: options.onWarning,
+    pacer: options.pacer,
     now: options.now,
   });
 }
 
 /** Loads what a connection needs, and connects. */
 export async function startUplink(options: LinkOptions, uplink: Uplink, task: string): Promise<void> {
-  const { UplinkSocket } = await import('./uplink-socket.ts');
-  const headers: Record<string, string> = {};
-  if (options.token !== undefined) headers.Authorization = `Bearer ${options.token}`;
-  if (options.apiKey !== undefined) headers['X-API-Key'] = options.apiKey;
-  uplink.start((events) => {
-    const url = taskUrl(options.websocketUrl, task);
-    return new UplinkSocket(
-      {
-        url,
-        name: publicUrl(options.websocketUrl),
-        headers,
-        timeoutMs: options.connectTimeoutMs,
-        pingAfterMs: options.pingAfterMs,
-        goneAfterMs: options.goneAfterMs,
-      },
-      events,
-    );
-  });
-}
-
-/** The base URL with the task id behind its path; a query stays. What is no URL is left for the socket to refuse. */
-export function taskUrl(base: string, task: string): string {
-  if (!URL.canParse(base)) return base;
-  const url = new URL(base);
-  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${encodeURIComponent(task)}`;
-  return url.href;
-}
-
-/** The URL without what may be secret in it. */
-export function publicUrl(base: string): string {
-  if (!URL.canParse(base)) return base;
-  const url = new URL(base);
-  url.username = url.password = url.search = url.hash = '';
-  return url.href;
+  const { dialer = new Dialer(options), websocketUrls } = options;
+  await dialer.load();
+  uplink.start((relay, events) => dialer.connect(websocketUrls[relay], task, events));
 }
 
 function spoolMeta(options: DeliveryOptions): SpoolMeta {
-  const { task, run, websocketUrl, pipelineId, workerId, taskName, labels, command, agentVersion, startedAt } = options;
-  const url = publicUrl(websocketUrl);
+  const { task, run, websocketUrls, pipelineId, workerId, taskName, labels, command, agentVersion, startedAt } =
+    options;
+  const url = recordedUrls(websocketUrls);
   return { task, run, url, pipelineId, workerId, taskName, labels, command, agentVersion, startedAt };
 }
 
-export interface LinkOptions {
-  /** Base; the task id is appended. */
-  websocketUrl: string;
-  token?: string;
-  apiKey?: string;
+/** Addresses as the spool keeps them. No address holds a comma. */
+function recordedUrls(urls: readonly string[]): string {
+  return urls.map(publicUrl).join(',');
+}
+
+export interface LinkOptions extends DialOptions {
+  /** Where the relays are, the first choice first; the task id is appended. */
+  websocketUrls: readonly string[];
+  /** One that knows the ways to the relays already. */
+  dialer?: Dialer;
   reconnectMinMs: number;
   reconnectMaxMs: number;
-  /** Attempts in a row that may fail; for ever if absent. */
+  /** Rounds in a row, over all relays, that may fail; for ever if absent. */
   maxReconnectAttempts?: number;
-  /** For a connection to open. */
-  connectTimeoutMs: number;
-  /** Of silence, before the relay is pinged and before it is taken to be gone; PING_AFTER_MS and PEER_GONE_AFTER_MS. */
-  pingAfterMs?: number;
-  goneAfterMs?: number;
+  /** Where lines may leave only so fast. */
+  pacer?: Pacer;
   /** Something that the user should know, in a sentence. */
   onWarning: (text: string) => void;
   /** ms since 1970 */
@@ -242,6 +238,7 @@ export interface DeliveryOptions extends LinkOptions, Omit<SpoolMeta, 'url'> {
   spoolLimitBytes: number;
   overflow: 'drop-oldest' | 'block';
   memoryLimitBytes: number;
+  bufferLines?: number;
   /** After the end, all in all. Absent: as long as acks come, see ADAPTIVE_DRAIN. */
   drainTimeoutMs?: number;
   /** Brings what earlier runs of the task left, before anything of this one is sent; says when it gets on. */

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { agentOptions, type AgentConfig } from '../shared/options/agent-options.ts';
 import { effective, printEffective } from '../shared/options/effective.ts';
 import type { Settings } from '../shared/options/resolve.ts';
-import { publicUrl } from './delivery.ts';
+import { publicUrl } from './dialer.ts';
 import type { Command } from './execute.ts';
 import { knownSecrets } from './masking.ts';
 import { readMask } from './redact/mask-option.ts';
@@ -76,7 +76,7 @@ function destination(config: AgentConfig): string {
   if (!config.logStreamingEnabled) return 'nowhere: log streaming is switched off';
   const secret = config.authType === 'bearer' ? config.authToken : config.apiKey;
   const name = config.authType === 'bearer' ? 'token' : 'API key';
-  return `${publicUrl(config.websocketUrl)}, ${secret === undefined ? `without a ${name}` : `with a ${name}`}`;
+  return `${config.websocketUrls.map(publicUrl).join(', else ')}, ${secret === undefined ? `without a ${name}` : `with a ${name}`}`;
 }
 
 /** How many secrets are known, and where from. */

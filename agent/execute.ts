@@ -4,6 +4,9 @@ import { UsageError } from '../shared/options/usage-error.ts';
 import { newUlid } from '../shared/ulid.ts';
 import { signalExitCode, startChild, type Child, type Exit } from './child.ts';
 import type { DrainProgress } from './drain-progress.ts';
+import type { LineFilter } from './line-filter.ts';
+import type { RunFigures } from './local-metrics.ts';
+import type { LocalPort } from './local-port.ts';
 import type { Delivery, Outbox } from './outbox.ts';
 import { scriptProgram, ScriptError } from './script.ts';
 import { joinOutputs } from './output.ts';
@@ -16,6 +19,9 @@ const STRICT_EXIT_CODE = 120;
 
 /** Of the 30 s that Kubernetes leaves between SIGTERM and SIGKILL, those that script and drain may use. */
 const TERMINATION_PERIOD_MS = 28_000;
+
+/** A disk that hangs for longer keeps the script waiting no more. */
+const TOKEN_PATIENCE_MS = 2000;
 
 /** A script or a command line. */
 export interface Command {
@@ -30,39 +36,58 @@ export interface Command {
  * the same order: child → capture (redact, tee, lines, chunks) → outbox (spool, uplink). Answers the exit code: the
  * script's own, whatever becomes of its log.
  */
-export async function execute(config: AgentConfig, command: Command): Promise<number> {
+export async function execute(config: AgentConfig, command: Command, filter?: LineFilter): Promise<number> {
   const startedAt = Date.now();
   const run = newUlid(startedAt);
   const masks = await readMasks(config.mask);
   const termination = new Termination({ graceMs: config.graceMs, timeoutMs: config.timeoutMs });
   // The script first: what it does not need is loaded while it starts.
   const starting = start(config, command);
-  const [{ redactText }, { knownSecrets }, { openOutbox }, { Capture }, { runScript }] = await Promise.all([
-    import('./redact/redactor.ts'),
-    import('./masking.ts'),
-    import('./open-outbox.ts'),
-    import('./capture.ts'),
-    import('./run-script.ts'),
-  ]);
+  const [{ redactText }, { knownSecrets }, { openOutbox }, { Capture }, { pacerOf }, { runScript }] = await Promise.all(
+    [
+      import('./redact/redactor.ts'),
+      import('./masking.ts'),
+      import('./open-outbox.ts'),
+      import('./capture.ts'),
+      import('./pacer.ts'),
+      import('./run-script.ts'),
+    ],
+  );
   const logFile = config.logFile === undefined ? undefined : await logFileAt(config.logFile);
   const tees = {
     stdout: joinOutputs([config.tee ? openTee(1, 'stdout') : undefined, logFile]),
     stderr: joinOutputs([config.tee ? openTee(2, 'stderr') : undefined, logFile]),
   };
-  const secrets = knownSecrets(config, masks, warn);
+  const secrets = knownSecrets(config, [...masks, ...(await tokenOfFile(config))], warn);
   const mask = (text: string) => redactText(text, secrets);
-  const outbox = openOutbox(config, {
+  const pacer = pacerOf(config);
+  const opened = openOutbox(config, {
     run,
+    pacer,
     startedAt,
     command: commandLine(command),
     mask,
-    onWarning: warn,
+    onWarning: (text) => warn(mask(text)),
     onCancel: (reason) => {
-      warn(`the relay cancels the run: ${reason}`);
+      warn(mask(`the relay cancels the run: ${reason}`));
       termination.terminate('cancelled');
     },
   });
-  const capture = new Capture({ ...config, run, outbox, secrets, level: config.logLevel });
+  let running = true;
+  const { outbox, port } =
+    config.localPort === undefined
+      ? { outbox: opened, port: undefined }
+      : await watched(opened, config, () => ({ task: config.taskId, run, startedAt, running }));
+  const capture = new Capture({
+    ...config,
+    run,
+    outbox,
+    secrets,
+    level: config.logLevel,
+    filter,
+    maxLinesPerSecond: config.rateLimitPolicy === 'drop' ? config.rateLimitPerSecond : undefined,
+    pacer,
+  });
 
   const child = await starting;
   let exit: Exit = { exitCode: null, signal: null };
@@ -79,6 +104,7 @@ export async function execute(config: AgentConfig, command: Command): Promise<nu
     const { reason } = termination;
     if (reason !== undefined) capture.note('WARN', ENDINGS[reason](config));
   }
+  running = false;
   await capture.end();
   const { result, exitCode } = judge(child, exit, termination);
   const over = drainSignal(termination);
@@ -88,6 +114,7 @@ export async function execute(config: AgentConfig, command: Command): Promise<nu
   report(delivery, config);
   await Promise.race([Promise.all([tees.stdout?.flushed(), tees.stderr?.flushed()]), aborted(over)]);
   termination.dispose();
+  port?.close();
   return config.strict && exitCode === 0 && !isComplete(delivery) ? STRICT_EXIT_CODE : exitCode;
 }
 
@@ -98,6 +125,29 @@ function isComplete({ outcome, missingLines }: Delivery): boolean {
 async function logFileAt(path: string): Promise<Tee | undefined> {
   const { openLogFile } = await import('./log-file.ts');
   return openLogFile(path, warn);
+}
+
+/** The outbox, counted, and the local port that tells of it. */
+async function watched(
+  opened: Outbox,
+  { localPort = 0, debug }: AgentConfig,
+  run: () => Pick<RunFigures, 'task' | 'run' | 'startedAt' | 'running'>,
+): Promise<{ outbox: Outbox; port: LocalPort }> {
+  const [{ CountingOutbox }, { LocalPort }] = await Promise.all([
+    import('./counting-outbox.ts'),
+    import('./local-port.ts'),
+  ]);
+  const outbox = new CountingOutbox(opened);
+  const figures = (): RunFigures => ({
+    ...run(),
+    counts: outbox.counts,
+    textBytes: outbox.textBytes,
+    outbox: outbox.figures,
+    residentBytes: process.memoryUsage.rss(),
+  });
+  const port = new LocalPort(figures, debug ? (await import('./local-debug.ts')).debugRoutes() : undefined);
+  port.listen(localPort, warn);
+  return { outbox, port };
 }
 
 async function showProgress(outbox: Outbox): Promise<DrainProgress> {
@@ -120,6 +170,18 @@ async function readMasks(options: readonly string[]): Promise<string[]> {
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+/** The token that a file holds by now. Whoever connects says it if that can't be read; the script does not wait for it. */
+async function tokenOfFile({ authTokenFile }: AgentConfig): Promise<string[]> {
+  if (authTokenFile === undefined) return [];
+  const { readToken } = await import('./credentials.ts');
+  const late = new Promise<string[]>((resolve) => setTimeout(resolve, TOKEN_PATIENCE_MS, []).unref());
+  const token = readToken(authTokenFile).then(
+    (found) => [found],
+    () => [],
+  );
+  return Promise.race([token, late]);
 }
 
 /** The running child, or why there is none: that is a result, not a failure of the agent's. */

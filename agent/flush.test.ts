@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { encodeLines } from '../shared/columns.ts';
@@ -9,7 +9,7 @@ import { flushTask, type FlushedRun, type FlushOptions } from './flush.ts';
 import { lineText, lineTexts, testFolder, testRelay, Writer } from './delivery.fixture.ts';
 import type { SpoolBatch } from './spool-contract.ts';
 import { SpoolFile } from './spool-file.ts';
-import { spoolPath } from './spool-folder.ts';
+import { listSpools, spoolPath } from './spool-folder.ts';
 
 /** What a dead agent left: chunks of ten lines. */
 function leave(
@@ -44,7 +44,7 @@ function options(
   const runs: FlushedRun[] = [];
   return {
     runs,
-    websocketUrl: relay.url,
+    websocketUrls: [relay.url],
     reconnectMinMs: 5,
     reconnectMaxMs: 50,
     connectTimeoutMs: 1000,
@@ -61,7 +61,7 @@ test('what an agent left with its end is delivered as it was', async (t) => {
   const spoolDir = testFolder(t);
   leave(spoolDir, 3, { end: END });
   const given = options(t, relay, { spoolDir });
-  assert.deepEqual(await flushTask(given, 't1'), { delivered: 1, remaining: 0, alive: 0 });
+  assert.deepEqual(await flushTask(given, 't1'), { delivered: 1, remaining: 0, alive: 0, expired: 0 });
   assert.deepEqual(linesOf(relay.run.records), lineTexts(0, 29));
   assert.deepEqual([relay.run.end?.exitCode, relay.run.end?.reason], [5, 'exited']);
   assert.deepEqual([given.runs[0].lines, given.runs[0].missingLines], [30, 0]);
@@ -72,7 +72,12 @@ test('an agent that died before its end gets one: a gap, and agent-died', async 
   const relay = await testRelay(t);
   const spoolDir = testFolder(t);
   leave(spoolDir, 2);
-  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), { delivered: 1, remaining: 0, alive: 0 });
+  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), {
+    delivered: 1,
+    remaining: 0,
+    alive: 0,
+    expired: 0,
+  });
   assert.deepEqual(linesOf(relay.run.records), [...lineTexts(0, 19), '[agent-died 20-20]']);
   assert.deepEqual([relay.run.end?.exitCode, relay.run.end?.reason, relay.run.end?.lines], [null, 'agent-died', 20]);
   assert.deepEqual(readdirSync(spoolDir), []);
@@ -97,20 +102,20 @@ test('only the task that is asked for, the oldest run first', async (t) => {
 test('a living agent is left alone', async (t) => {
   const relay = await testRelay(t);
   const spoolDir = testFolder(t);
-  const writer = new Writer(t, { spoolDir, websocketUrl: relay.url });
+  const writer = new Writer(t, { spoolDir, websocketUrls: [relay.url] });
   writer.put(1);
   await writer.until(() => writer.outbox.idle);
   const given = options(t, relay, { spoolDir });
-  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 0, alive: 1 });
+  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 0, alive: 1, expired: 0 });
   assert.match(given.runs[0].problem ?? '', new RegExp(`in use by process ${process.pid}`));
   assert.equal((await writer.end()).outcome, 'verified');
 });
 
-test('without a URL each run goes where its agent sent it', async (t) => {
+test('without a URL each run goes where its agent sent it, of several relays to one that is there', async (t) => {
   const relay = await testRelay(t);
   const spoolDir = testFolder(t);
-  leave(spoolDir, 1, { url: relay.url });
-  await flushTask(options(t, relay, { spoolDir, websocketUrl: undefined }), 't1');
+  leave(spoolDir, 1, { url: `ws://127.0.0.1:1/ws/tasks,${relay.url}` });
+  await flushTask(options(t, relay, { spoolDir, websocketUrls: undefined }), 't1');
   assert.deepEqual(linesOf(relay.run.records).length, 11);
 });
 
@@ -120,11 +125,16 @@ test('what can not be delivered stays, and is said', async (t) => {
   const spoolDir = testFolder(t);
   leave(spoolDir, 1);
   const given = options(t, relay, { spoolDir, connectTimeoutMs: 30 });
-  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0 });
+  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0, expired: 0 });
   assert.equal(given.runs[0].unsentLines, 10);
   assert.match(given.runs[0].problem ?? '', /ECONNREFUSED/);
   await relay.start();
-  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), { delivered: 1, remaining: 0, alive: 0 });
+  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), {
+    delivered: 1,
+    remaining: 0,
+    alive: 0,
+    expired: 0,
+  });
   assert.deepEqual(linesOf(relay.run.records), [...lineTexts(0, 9), '[agent-died 10-10]']);
 });
 
@@ -143,6 +153,7 @@ test('a copied spool: the second copy goes on as a new run', async (t) => {
     delivered: 1,
     remaining: 0,
     alive: 0,
+    expired: 0,
   });
   assert.equal(relay.runs.size, 2);
   assert.deepEqual(linesOf(relay.run.records), [...lineTexts(0, 20), '[agent-died 21-21]']);
@@ -158,7 +169,12 @@ test('a relay that has more than a spool which has nothing more to say: the run 
     records: [],
     chain: { seq: 15, digest: 'cd'.repeat(16), lines: 0, bytes: 0, missing: 0 },
   });
-  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), { delivered: 1, remaining: 0, alive: 0 });
+  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), {
+    delivered: 1,
+    remaining: 0,
+    alive: 0,
+    expired: 0,
+  });
   assert.deepEqual(linesOf(relay.run.records), ['[agent-died 15-15]']);
 });
 
@@ -168,8 +184,8 @@ test('a run that the relay does not verify stays, and is not sent again', async 
   const spoolDir = testFolder(t);
   leave(spoolDir, 1, { end: END });
   const given = options(t, relay, { spoolDir });
-  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0 });
-  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0 });
+  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0, expired: 0 });
+  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0, expired: 0 });
   assert.match(given.runs[1].problem ?? '', /other records than were sent/);
   assert.equal(relay.hellos.length, 1);
 });
@@ -179,12 +195,49 @@ test('a file that is no spool stays, and is said', async (t) => {
   const spoolDir = testFolder(t);
   writeFileSync(spoolPath(spoolDir, newUlid(1), 't1'), 'nonsense');
   const given = options(t, relay, { spoolDir });
-  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0 });
+  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0, expired: 0 });
   assert.match(given.runs[0].problem ?? '', /not a database|no spool/);
 });
 
 test('a folder that is not there holds nothing', async (t) => {
   const relay = await testRelay(t);
   const spoolDir = join(testFolder(t), 'none');
-  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), { delivered: 0, remaining: 0, alive: 0 });
+  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), {
+    delivered: 0,
+    remaining: 0,
+    alive: 0,
+    expired: 0,
+  });
+});
+
+test('what nobody wrote to for longer than allowed is removed instead of sent, and said', async (t) => {
+  const relay = await testRelay(t);
+  const spoolDir = testFolder(t);
+  const now = 1_700_000_000_000;
+  const written = (path: string, age: number) => {
+    for (const file of [path, `${path}-wal`])
+      if (existsSync(file)) utimesSync(file, (now - age) / 1000, (now - age) / 1000);
+  };
+  const old = leave(spoolDir, 2);
+  const young = leave(spoolDir, 1);
+  written(spoolPath(spoolDir, old, 't1'), 61_000);
+  written(spoolPath(spoolDir, young, 't1'), 59_000);
+  const sentences: string[] = [];
+  const flushing = options(t, relay, { spoolDir, spoolMaxAgeMs: 60_000, onExpired: (text) => sentences.push(text) });
+  assert.deepEqual(await flushTask(flushing, 't1'), { delivered: 1, remaining: 0, alive: 0, expired: 1 });
+  assert.deepEqual([...relay.runs.keys()], [young]);
+  assert.deepEqual(listSpools(spoolDir), []);
+  assert.deepEqual(sentences, [
+    `t1 (run ${old}): removed, 20 lines unsent: nothing was written to its spool for more than 1m (spool.maxAge)`,
+  ]);
+});
+
+test('the spool of an agent that is at work is never too old', async (t) => {
+  const relay = await testRelay(t);
+  const spoolDir = testFolder(t);
+  const writer = new Writer(t, { spoolDir, websocketUrls: [relay.url] });
+  writer.put(1);
+  await writer.until(() => writer.outbox.idle);
+  const flushing = options(t, relay, { spoolDir, spoolMaxAgeMs: 1000, now: () => Date.now() + 1e9 });
+  assert.deepEqual(await flushTask(flushing, 't1'), { delivered: 0, remaining: 0, alive: 1, expired: 0 });
 });

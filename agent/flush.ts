@@ -1,7 +1,11 @@
 import { statSync } from 'node:fs';
+import { formatDuration } from '../shared/duration.ts';
+import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { Backlog } from './delivery-backlog.ts';
-import { closeBacklog, createUplink, publicUrl, startUplink, type LinkOptions } from './delivery.ts';
+import { closeBacklog, createUplink, startUplink, type LinkOptions } from './delivery.ts';
 import { Drain } from './delivery-drain.ts';
+import { Dialer, publicUrl, unverifiedWarning } from './dialer.ts';
+import { linkOptions, type LinkConfig } from './link-options.ts';
 import { listSpools, runOf } from './spool-folder.ts';
 import { Spool, SpoolError } from './spool.ts';
 
@@ -11,20 +15,23 @@ import { Spool, SpoolError } from './spool.ts';
  */
 export async function flush(config: FlushConfig): Promise<number> {
   const warn = (text: string): void => console.error(`keruta-agent: ${text}`);
+  const dialing = linkOptions(config, process.env);
   const options: FlushOptions = {
-    ...config,
-    token: config.authType === 'api-key' ? undefined : config.authToken,
-    apiKey: config.authType === 'api-key' ? config.apiKey : undefined,
-    connectTimeoutMs: config.websocketTimeoutMs,
-    pingAfterMs: config.heartbeatIntervalMs,
-    goneAfterMs: config.websocketTimeoutMs,
+    ...dialing,
+    dialer: new Dialer(dialing),
+    websocketUrls: config.websocketUrls,
+    spoolDir: config.spoolDir,
+    spoolMaxAgeMs: config.spoolMaxAgeMs,
+    drainTimeoutMs: config.drainTimeoutMs,
     onWarning: (text) => config.verbose && warn(text),
     onRun: (run) => warn(sentenceOf(run)),
     onProgress: process.stderr.isTTY ? showProgress : undefined,
-    now: () => Date.now(),
   };
+  const unverified = unverifiedWarning(config, config.websocketUrls ?? []);
+  if (unverified !== undefined) warn(unverified);
   const summary = await flushSpools(options, listSpools(config.spoolDir, config.taskId));
-  if (summary.delivered + summary.remaining + summary.alive === 0) warn(`nothing to flush in ${config.spoolDir}`);
+  if (summary.delivered + summary.remaining + summary.alive + summary.expired === 0)
+    warn(`nothing to flush in ${config.spoolDir}`);
   if (summary.remaining === 0) return 0;
   warn(`${summary.remaining} of the runs remain in ${config.spoolDir}; run flush again when the cause is removed`);
   return 1;
@@ -43,17 +50,18 @@ export async function flushTask(options: FlushOptions, task: string): Promise<Fl
     );
   } catch (error) {
     options.onWarning(`the spool folder can't be read: ${(error as Error).message}`);
-    return { delivered: 0, remaining: 0, alive: 0 };
+    return { delivered: 0, remaining: 0, alive: 0, expired: 0 };
   }
 }
 
 async function flushSpools(options: FlushOptions, paths: string[]): Promise<FlushSummary> {
-  const summary: FlushSummary = { delivered: 0, remaining: 0, alive: 0 };
+  const summary: FlushSummary = { delivered: 0, remaining: 0, alive: 0, expired: 0 };
   // One after the other, the oldest first: a task's runs then arrive in their order.
   for (const path of paths) {
     const run = await flushSpool(options, path);
     summary[run.state]++;
     options.onRun?.(run);
+    if (run.state === 'expired') options.onExpired?.(sentenceOf(run));
   }
   return summary;
 }
@@ -78,6 +86,7 @@ async function flushSpool(options: FlushOptions, path: string): Promise<FlushedR
       problem: message,
     };
   }
+  if (isExpired(options, writtenAt)) return expire(options, { backlog, path, writtenAt });
   if (backlog.unverified) {
     await closeBacklog(backlog, undefined, options.onWarning);
     const { meta, missing: missingLines } = backlog;
@@ -95,9 +104,26 @@ async function flushSpool(options: FlushOptions, path: string): Promise<FlushedR
   return deliver(options, { backlog, path, writtenAt });
 }
 
+function isExpired({ spoolMaxAgeMs = Infinity, now }: FlushOptions, writtenAt: number): boolean {
+  return now() - writtenAt > spoolMaxAgeMs;
+}
+
+/** The spool's lock is ours, so no agent writes it. */
+async function expire(options: FlushOptions, { backlog, path }: OpenedSpool): Promise<FlushedRun> {
+  const { meta, unsentLines, missing: missingLines } = backlog;
+  const run = { path, task: meta.task, run: meta.run, lines: 0, unsentLines, missingLines };
+  try {
+    await backlog.close('destroy');
+  } catch (error) {
+    return { ...run, state: 'remaining', problem: `it is too old, and can't be removed: ${(error as Error).message}` };
+  }
+  const age = formatDuration(options.spoolMaxAgeMs ?? 0);
+  return { ...run, state: 'expired', problem: `nothing was written to its spool for more than ${age} (spool.maxAge)` };
+}
+
 async function deliver(options: FlushOptions, { backlog, path, writtenAt }: OpenedSpool): Promise<FlushedRun> {
   const { task } = backlog.meta;
-  const link = { ...options, websocketUrl: options.websocketUrl ?? backlog.meta.url };
+  const link = { ...options, websocketUrls: options.websocketUrls ?? backlog.meta.url.split(',') };
   const before = backlog.unsentLines;
   // A run that the agent asked to cancel is over anyway.
   const uplink = createUplink(link, backlog, { adopts: true, onCancel: () => undefined });
@@ -131,7 +157,7 @@ async function deliver(options: FlushOptions, { backlog, path, writtenAt }: Open
   return {
     ...run,
     state: 'remaining',
-    problem: problem ?? `the relay at ${publicUrl(link.websocketUrl)} did not take everything`,
+    problem: problem ?? `the relay at ${link.websocketUrls.map(publicUrl).join(' or ')} did not take everything`,
   };
 }
 
@@ -145,6 +171,7 @@ function sentenceOf(run: FlushedRun): string {
   const name = run.task === undefined ? run.path : `${run.task} (run ${run.run})`;
   if (run.state === 'alive') return `${name}: its agent is still at work`;
   const missing = run.missingLines > 0 ? `, ${count(run.missingLines)} missing` : '';
+  if (run.state === 'expired') return `${name}: removed, ${count(run.unsentLines)} unsent${missing}: ${run.problem}`;
   if (run.state === 'delivered') return `${name}: ${count(run.lines)} delivered${missing}; the relay has it all`;
   return `${name}: ${count(run.lines)} delivered, ${count(run.unsentLines)} remain in ${run.path}${missing}: ${run.problem}`;
 }
@@ -164,31 +191,21 @@ function showProgress({ task, lines, of }: FlushProgress): void {
 }
 
 /** What `flush` takes of the agent's options (shared/options). */
-export interface FlushConfig {
-  spoolDir: string;
-  /** Absent: where each spool says that its run was sent. */
-  websocketUrl?: string;
-  taskId?: string;
-  authToken?: string;
-  apiKey?: string;
-  authType: 'bearer' | 'api-key';
-  websocketTimeoutMs: number;
-  heartbeatIntervalMs: number;
-  reconnectMinMs: number;
-  reconnectMaxMs: number;
-  maxReconnectAttempts?: number;
-  drainTimeoutMs?: number;
-  verbose: boolean;
-}
+export type FlushConfig = LinkConfig &
+  Pick<AgentConfig, 'spoolDir' | 'spoolMaxAgeMs' | 'taskId' | 'drainTimeoutMs' | 'verbose'>;
 
-export interface FlushOptions extends Omit<LinkOptions, 'websocketUrl'> {
+export interface FlushOptions extends Omit<LinkOptions, 'websocketUrls'> {
   spoolDir: string;
-  websocketUrl?: string;
+  websocketUrls?: readonly string[];
   /** A run that is no earlier one: it has only just begun. */
   exceptRun?: string;
   /** Without progress for this long, the rest stays. */
   drainTimeoutMs?: number;
+  /** Spools to which nothing was written for longer are removed instead of sent; none if absent. */
+  spoolMaxAgeMs?: number;
   onRun?: (run: FlushedRun) => void;
+  /** One was removed, in a sentence. */
+  onExpired?: (text: string) => void;
   onProgress?: (progress: FlushProgress) => void;
 }
 
@@ -197,6 +214,8 @@ export interface FlushSummary {
   remaining: number;
   /** Left alone. */
   alive: number;
+  /** Too old: removed, and not sent. */
+  expired: number;
 }
 
 export interface FlushedRun {

@@ -11,6 +11,7 @@ import {
   type Source,
 } from '../shared/line.ts';
 import { AMBIGUOUS, LevelDetector } from './level.ts';
+import type { LineFilter } from './line-filter.ts';
 
 /** The longest piece of a line, and with it all that a stream without line ends makes the agent hold. */
 export const MAX_PIECE_BYTES = 256 * 1024;
@@ -22,6 +23,8 @@ const RETURN = 0x0d;
 export interface LineSink {
   readonly builder: ChunkBuilder;
   seal(): void;
+  /** Whether a line that was read at `time` may follow the last one. It is asked once a line, before it is marked. */
+  admits?(time: number): boolean;
 }
 
 export interface LineOptions {
@@ -31,6 +34,10 @@ export interface LineOptions {
   maxPieceBytes?: number;
   /** Text of a line beyond this many bytes is cut, and the line says so. */
   maxMessageLength?: number;
+  /** Decides by a line's text, of several pieces by the first, whether the whole line is shipped. */
+  filter?: LineFilter;
+  /** Lines of a chunk, if they are to be fewer than fit. */
+  maxLines?: number;
 }
 
 /**
@@ -45,15 +52,20 @@ export class LineSplitter {
   readonly #minLevel: number;
   readonly #maxMessage: number;
   readonly #maxPiece: number;
+  readonly #filter: LineFilter | undefined;
+  readonly #maxLines: number;
+  /** Lines that the filter has kept out. */
+  filtered = 0;
   readonly #levels = new LevelDetector();
   /** The unfinished line: its bytes so far that are in no chunk. */
   readonly #held: Buffer;
   #heldBytes = 0;
   /** When the first held byte was read. */
   heldSince = 0;
-  /** Of the unfinished line: KIND_REST once a piece of it is in a chunk, and its level. */
+  /** Of the unfinished line: KIND_REST once a piece of it is decided, its level, and whether it is shipped. */
   #rest = 0;
   #restLevel = 0;
+  #restShipped = true;
   /** Bytes of the unfinished line that went into pieces, and that were cut. */
   #shipped = 0;
   #cut = 0;
@@ -66,6 +78,8 @@ export class LineSplitter {
     this.#minLevel = LEVELS.indexOf(options.level);
     this.#maxMessage = options.maxMessageLength ?? Infinity;
     this.#maxPiece = options.maxPieceBytes ?? MAX_PIECE_BYTES;
+    this.#filter = options.filter;
+    this.#maxLines = options.maxLines ?? Infinity;
     // A piece, and the \r\n that may end a line of exactly that.
     this.#held = Buffer.allocUnsafe(this.#maxPiece + 2);
   }
@@ -118,15 +132,21 @@ export class LineSplitter {
   #wholeLines(block: Buffer, at: number, time: number): number {
     const builder = this.#sink.builder;
     const plain = this.#minLevel === 0 && this.#maxMessage === Infinity;
+    const shipsAll = this.#filter === undefined && this.#sink.admits === undefined;
     let copied = at;
     for (;;) {
       const newline = block.indexOf(NEWLINE, at);
       if (newline === -1) break;
       const length = newline - at;
       const ordinary = plain && length <= this.#maxPiece && (length === 0 || block[newline - 1] !== RETURN);
-      if (!ordinary || !builder.fits(length)) {
+      const ships = ordinary && (shipsAll || this.#ships(block, at, newline, time));
+      if (!ships || !this.#fits(length)) {
         if (copied < at) builder.copy(block, copied, at);
         copied = at;
+      }
+      if (ordinary && !ships) {
+        copied = at = newline + 1;
+        continue;
       }
       if (!ordinary) {
         this.#hold(block, at, newline, time);
@@ -134,12 +154,26 @@ export class LineSplitter {
         copied = at = newline + 1;
         continue;
       }
-      if (!builder.fits(length)) this.#sink.seal();
+      if (!this.#fits(length)) this.#sink.seal();
       builder.mark(this.#sourceBits | (this.#levelOf(block, at, newline) << KIND_LEVEL_SHIFT), time, length);
       at = newline + 1;
     }
     if (copied < at) builder.copy(block, copied, at);
     return at;
+  }
+
+  /** Whether the filter and the rate let the line through that begins with bytes[from .. to). Asked once a line. */
+  #ships(bytes: Buffer, from: number, to: number, time: number): boolean {
+    if (this.#filter !== undefined && !this.#filter.keeps(bytes.subarray(from, to))) {
+      this.filtered++;
+      return false;
+    }
+    return this.#sink.admits?.(time) ?? true;
+  }
+
+  #fits(length: number): boolean {
+    const { builder } = this.#sink;
+    return builder.count < this.#maxLines && builder.fits(length);
   }
 
   #levelOf(bytes: Buffer, from: number, to: number): number {
@@ -188,7 +222,8 @@ export class LineSplitter {
   #emit(length: number, flags: number, time: number): void {
     const level = this.#rest !== 0 ? this.#restLevel : this.#levelOf(this.#held, 0, length);
     this.#restLevel = level;
-    if (level < this.#minLevel) return;
+    if (this.#rest === 0) this.#restShipped = level >= this.#minLevel && this.#ships(this.#held, 0, length, time);
+    if (!this.#restShipped) return;
     const room = Math.max(0, this.#maxMessage - this.#shipped);
     let kept = length;
     if (length > room) {
@@ -202,7 +237,7 @@ export class LineSplitter {
     const mark = last && this.#cut > 0 ? Buffer.from(` [+${this.#cut} bytes cut]`) : undefined;
     const { builder } = this.#sink;
     const bytes = kept + (mark?.length ?? 0);
-    if (!builder.fits(bytes)) this.#sink.seal();
+    if (!this.#fits(bytes)) this.#sink.seal();
     builder.mark(this.#sourceBits | (level << KIND_LEVEL_SHIFT) | flags | this.#rest, time, bytes);
     builder.copy(this.#held, 0, kept);
     if (mark) builder.copy(mark, 0, mark.length);

@@ -1,56 +1,92 @@
-import type { IncomingMessage } from 'node:http';
 import { WebSocket, type RawData } from 'ws';
-import type { TailConnect, TailSocket, TailSocketEvents } from '../client/tail-connection.ts';
+import type { Closing, TailConnect, TailSocket, TailSocketEvents } from '../client/tail-connection.ts';
 import { VIEW_SUBPROTOCOL } from '../shared/viewer-messages.ts';
+import { proxyAgent, publicUrl, taskUrl, type Dialer } from './dialer.ts';
+import { readRefusal } from './http-answer.ts';
 import { brokenConnection, closedConnection, refusedUpgrade } from './uplink-refusal.ts';
 
-/** Connects to a task's log with `ws`. `url`: where tasks are, without the task. */
-export function viewerConnect(options: {
-  url: string;
-  task: string;
-  headers: Record<string, string>;
-  timeoutMs: number;
-}): TailConnect {
-  const url = `${options.url.replace(/\/+$/, '')}/${encodeURIComponent(options.task)}`;
-  return (events) => connect(url, { ...options, name: options.url }, events);
+/**
+ * Connects to a task's log with `ws`. Where one relay can't be reached the next is tried at once; the one that let us
+ * in is the first to be tried again.
+ */
+export function viewerConnect(options: ViewerOptions): TailConnect {
+  const { urls } = options;
+  let relay = 0;
+  let failed = 0;
+  let worthwhile = false;
+  return (events) =>
+    connect(urls[relay], options, {
+      ...events,
+      open: () => {
+        failed = 0;
+        worthwhile = false;
+        events.open();
+      },
+      closed: (closing, opened) => {
+        if (opened) {
+          events.closed(closing);
+          return;
+        }
+        relay = (relay + 1) % urls.length;
+        worthwhile ||= closing.retry;
+        const atOnce = ++failed % urls.length !== 0;
+        events.closed({ ...closing, retry: atOnce || worthwhile, ...(atOnce && { atOnce }) });
+        if (!atOnce) worthwhile = false;
+      },
+    });
 }
 
-function connect(
-  url: string,
-  { name, headers, timeoutMs }: { name: string; headers: Record<string, string>; timeoutMs: number },
-  events: TailSocketEvents,
-): TailSocket {
-  const socket = new WebSocket(url, VIEW_SUBPROTOCOL, {
-    headers,
-    handshakeTimeout: timeoutMs,
-    perMessageDeflate: false,
-    maxPayload: MAX_FRAME_BYTES,
-  });
+interface Events extends Omit<TailSocketEvents, 'closed'> {
+  closed(closing: Closing, opened: boolean): void;
+}
+
+function connect(url: string, { dialer, task, timeoutMs }: ViewerOptions, events: Events): TailSocket {
+  let socket: WebSocket | undefined;
+  let opened = false;
   let done = false;
-  const closed: TailSocketEvents['closed'] = (closing) => {
+  const closed = (closing: Closing): void => {
     if (done) return;
     done = true;
-    socket.terminate();
-    events.closed(closing);
+    socket?.terminate();
+    events.closed(closing, opened);
   };
-  socket.on('open', () => events.open());
-  socket.on('message', (data) => events.message(textOf(data)));
-  socket.on('unexpected-response', (_request, response) => {
-    void readBody(response).then((body) => closed(refusedUpgrade(name, response.statusCode ?? 0, body)));
+  const open = async (): Promise<void> => {
+    const { name, headers, tls, proxy } = await dialer.way(url);
+    const agent = proxy && (await proxyAgent(proxy, tls));
+    if (done) return;
+    socket = new WebSocket(taskUrl(url, task), VIEW_SUBPROTOCOL, {
+      ...tls,
+      ...(agent && { agent }),
+      headers,
+      handshakeTimeout: timeoutMs,
+      perMessageDeflate: false,
+      maxPayload: MAX_FRAME_BYTES,
+    });
+    socket.on('open', () => {
+      opened = true;
+      events.open();
+    });
+    socket.on('message', (data) => events.message(textOf(data)));
+    socket.on('unexpected-response', (_request, response) => {
+      void readRefusal(response).then((refusal) => closed(refusedUpgrade(name, refusal)));
+    });
+    socket.on('error', (error) => closed(brokenConnection(name, error)));
+    socket.on('close', (code, reason) => closed(closedConnection(name, code, reason.toString())));
+  };
+  open().catch((error: unknown) => {
+    closed({ retry: true, problem: `can't connect to ${publicUrl(url)}: ${(error as Error).message}` });
   });
-  socket.on('error', (error) => closed(brokenConnection(name, error)));
-  socket.on('close', (code, reason) => closed(closedConnection(name, code, reason.toString())));
   return {
     send: (text) => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(text);
+      if (socket?.readyState === WebSocket.OPEN) socket.send(text);
     },
     close: () => {
       done = true;
       // Nothing is under way that the relay would miss.
-      socket.terminate();
+      socket?.terminate();
     },
-    pause: () => socket.pause(),
-    resume: () => socket.resume(),
+    pause: () => socket?.pause(),
+    resume: () => socket?.resume(),
   };
 }
 
@@ -59,20 +95,13 @@ function textOf(data: RawData): string {
   return (data as Buffer).toString();
 }
 
-/** The beginning of an HTTP answer. */
-async function readBody(response: IncomingMessage): Promise<string> {
-  let body = '';
-  try {
-    for await (const part of response.setEncoding('utf8')) {
-      body += part as string;
-      if (body.length > MAX_BODY_CHARACTERS) break;
-    }
-  } catch {
-    // The status says enough.
-  }
-  return body;
+export interface ViewerOptions {
+  /** Where tasks are, without the task, of each relay; the first choice first. */
+  urls: readonly string[];
+  task: string;
+  dialer: Pick<Dialer, 'way'>;
+  timeoutMs: number;
 }
 
 /** A message with the longest line there is, each byte escaped. */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
-const MAX_BODY_CHARACTERS = 8192;

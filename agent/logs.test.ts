@@ -24,7 +24,7 @@ interface Shown {
 function show(url: string, flags: LogsFlags, task = 't'): Shown {
   const [stdout, stderr] = [new Sink(), new Sink()];
   const config = {
-    websocketUrl: url,
+    websocketUrls: [url],
     authToken: undefined,
     apiKey: undefined,
     authType: 'bearer',
@@ -208,7 +208,7 @@ test('a reader of the output that has seen enough ends it quietly', async (t) =>
   });
   await run.write('one');
   const config = {
-    websocketUrl: url,
+    websocketUrls: [url],
     authToken: undefined,
     apiKey: undefined,
     authType: 'bearer',
@@ -234,7 +234,7 @@ test('output that is taken slowly is waited for', async (t) => {
   for (let i = 0; i < 40; i++) await run.write(...Array.from({ length: 200 }, () => 'x'.repeat(999)));
   await run.end();
   const config = {
-    websocketUrl: url,
+    websocketUrls: [url],
     authToken: undefined,
     apiKey: undefined,
     authType: 'bearer',

@@ -3,14 +3,15 @@ import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { tail, TailError, type TailEvent, type TailOptions } from '../client/tail.ts';
 import { parseDuration } from '../shared/duration.ts';
-import type { AgentConfig } from '../shared/options/agent-options.ts';
 import type { EndMessage } from '../shared/viewer-messages.ts';
 import type { LogsFlags } from './cli-flags.ts';
+import { Dialer, unverifiedWarning } from './dialer.ts';
+import { dialOptions, type DialConfig } from './link-options.ts';
 import { LogPrinter } from './log-printer.ts';
 import { viewerConnect } from './logs-socket.ts';
 
 /** What `logs` needs to know of the relay. */
-export type LogsConfig = Pick<AgentConfig, 'websocketUrl' | 'authToken' | 'apiKey' | 'authType' | 'websocketTimeoutMs'>;
+export type LogsConfig = DialConfig & { websocketUrls: readonly string[] };
 
 /**
  * Prints a task's log as the relay has it: all lines to stdout, in their order (so that a pipe gets all of them), notes
@@ -33,7 +34,9 @@ export interface ShowLog {
 
 /** As `logs`, into any streams. */
 export async function showLog(options: ShowLog): Promise<number> {
-  const { flags, stdout, stderr } = options;
+  const { config, flags, stdout, stderr } = options;
+  const unverified = unverifiedWarning(config, config.websocketUrls);
+  if (unverified !== undefined) stderr.write(`keruta-agent: ${unverified}\n`);
   const gone = new AbortController();
   const onError = (error: NodeJS.ErrnoException): void => gone.abort(error);
   stdout.on('error', onError);
@@ -85,9 +88,9 @@ function tailOptions({ config, task, flags, now = Date.now, backoff }: ShowLog, 
   return {
     ...start,
     connect: viewerConnect({
-      url: config.websocketUrl,
+      urls: config.websocketUrls,
       task,
-      headers: headersOf(config),
+      dialer: new Dialer(dialOptions(config, process.env)),
       timeoutMs: config.websocketTimeoutMs,
     }),
     signal,
@@ -99,12 +102,6 @@ function tailOptions({ config, task, flags, now = Date.now, backoff }: ShowLog, 
     ...(flags.since !== undefined && { since: ago === undefined ? flags.since : now() - ago }),
     ...(backoff && { backoff }),
   };
-}
-
-function headersOf({ authToken, apiKey, authType }: LogsConfig): Record<string, string> {
-  const secret = authType === 'api-key' ? (apiKey ?? authToken) : (authToken ?? apiKey);
-  if (secret === undefined) return {};
-  return authType === 'api-key' ? { 'X-API-Key': secret } : { Authorization: `Bearer ${secret}` };
 }
 
 /** What there is to say of the connection: nothing, unless it takes long. */

@@ -1,7 +1,10 @@
 import packageJson from '../package.json' with { type: 'json' };
 import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { startDelivery } from './delivery.ts';
-import type { Delivery, Outbox } from './outbox.ts';
+import { Dialer, unverifiedWarning } from './dialer.ts';
+import { linkOptions } from './link-options.ts';
+import type { Delivery, Outbox, OutboxFigures } from './outbox.ts';
+import type { Pacer } from './pacer.ts';
 import { listSpools } from './spool-folder.ts';
 import { takeWarmSpool } from './warm-spool.ts';
 
@@ -12,6 +15,8 @@ export interface RunOptions {
   command: string;
   /** Masks secrets in what is recorded of the run. */
   mask: (text: string) => string;
+  /** Where lines may leave only so fast. */
+  pacer?: Pacer;
   onWarning: (text: string) => void;
   onCancel: (reason: string) => void;
 }
@@ -19,22 +24,18 @@ export interface RunOptions {
 /** The outbox that the configuration asks for. */
 export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOptions): Outbox {
   if (!config.logStreamingEnabled || config.taskId === undefined) return new NoOutbox();
-  const bearer = config.authType === 'bearer';
   const { taskId: task } = config;
+  const dialing = linkOptions(config, process.env);
   const link = {
-    websocketUrl: config.websocketUrl,
-    token: bearer ? config.authToken : undefined,
-    apiKey: bearer ? undefined : config.apiKey,
+    ...dialing,
+    websocketUrls: config.websocketUrls,
+    dialer: new Dialer(dialing),
     spoolDir: config.spoolDir,
-    reconnectMinMs: config.reconnectMinMs,
-    reconnectMaxMs: config.reconnectMaxMs,
-    maxReconnectAttempts: config.maxReconnectAttempts,
-    connectTimeoutMs: config.websocketTimeoutMs,
-    pingAfterMs: config.heartbeatIntervalMs,
-    goneAfterMs: config.websocketTimeoutMs,
+    pacer: run.pacer,
     onWarning: run.onWarning,
-    now: () => Date.now(),
   };
+  const unverified = unverifiedWarning(config, config.websocketUrls);
+  if (unverified !== undefined) run.onWarning(unverified);
   return startDelivery({
     ...run,
     spool: takeWarmSpool(),
@@ -42,19 +43,21 @@ export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOp
     earlier: hasSpools(config.spoolDir, task)
       ? async (onProgress) => {
           const { flushTask } = await import('./flush.ts');
-          await flushTask({ ...link, exceptRun: run.run, onProgress }, task);
+          const { spoolMaxAgeMs } = config;
+          await flushTask({ ...link, exceptRun: run.run, spoolMaxAgeMs, onExpired: run.onWarning, onProgress }, task);
         }
       : undefined,
     task,
     taskName: config.taskName && mask(config.taskName),
-    pipelineId: config.pipelineId,
-    workerId: config.workerId,
+    pipelineId: config.pipelineId && mask(config.pipelineId),
+    workerId: mask(config.workerId),
     labels: Object.fromEntries(Object.entries(config.labels).map(([name, value]) => [name, mask(value)])),
     command: mask(command),
     agentVersion: packageJson.version,
     spoolLimitBytes: config.spoolLimitBytes,
     overflow: config.overflow,
     memoryLimitBytes: config.memoryLimitBytes,
+    bufferLines: config.bufferLines,
     drainTimeoutMs: config.drainTimeoutMs,
   });
 }
@@ -73,6 +76,16 @@ class NoOutbox implements Outbox {
   readonly idle = false;
   readonly full = false;
   readonly unsentLines = 0;
+  readonly figures: OutboxFigures = {
+    disabled: true,
+    connected: false,
+    connections: 0,
+    cuts: 0,
+    unsentLines: 0,
+    missingLines: 0,
+    memoryBytes: 0,
+    spooled: true,
+  };
   onChange: () => void = () => undefined;
 
   put(): void {

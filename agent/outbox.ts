@@ -20,6 +20,9 @@ export interface Outbox {
   /** Lines that the relay has not acknowledged, of those that were put. */
   readonly unsentLines: number;
 
+  /** For whoever watches the run. */
+  readonly figures: OutboxFigures;
+
   /** Called after `idle` or `full` may have changed. */
   onChange: () => void;
 
@@ -38,6 +41,25 @@ export interface RunResult {
   lines: number;
   bytes: number;
   endedAt: number;
+}
+
+export interface OutboxFigures {
+  /** Log streaming is switched off: nothing goes anywhere. */
+  disabled: boolean;
+  /** The relay takes lines now. */
+  connected: boolean;
+  /** How often it did, and how often that ended. */
+  connections: number;
+  cuts: number;
+  /** Why there is no connection, in a sentence. */
+  problem?: string;
+  unsentLines: number;
+  missingLines: number;
+  /** Of records that are not in the spool, or are under way. */
+  memoryBytes: number;
+  /** The spool works; `spoolProblem` says why not. */
+  spooled: boolean;
+  spoolProblem?: string;
 }
 
 /** What became of a run's log by the time the agent exits. */

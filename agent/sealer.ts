@@ -1,5 +1,5 @@
 import { BUILDER_BYTES, ChunkBuilder, encodeSmall } from '../shared/chunk-builder.ts';
-import { CODEC_PLAIN, CODEC_ZSTD, encodeChunk, type ChunkFields } from '../shared/chunk.ts';
+import { CODEC_PLAIN, CODEC_ZSTD, encodeChunk, encodeGap, type ChunkFields } from '../shared/chunk.ts';
 import { Compressor } from './compressor.ts';
 
 /** Buffers that chunks are built in and compressed from; they are reused, since allocating them would cost more. */
@@ -16,6 +16,9 @@ export class Sealer {
   /** Lines and bytes of text that were sealed. */
   lines = 0;
   bytes = 0;
+  /** Lines left out behind those of the open chunk: before another is marked, that chunk and their gap are sealed. */
+  leftOut = 0;
+  #leftOutAt = 0;
   /** When the last chunk was sealed (performance.now()), and its bytes of text. */
   sealedAt = 0;
   sealedBytes = 0;
@@ -54,9 +57,27 @@ export class Sealer {
     for (const compressor of this.#compressors.splice(0)) compressor.close();
   }
 
-  /** Closes the open chunk, if there is anything in it, and sends it off. */
+  /** A line that was read at `time` is not shipped; a gap takes its place. */
+  leaveOut(time: number): void {
+    if (this.leftOut === 0) this.#leftOutAt = time;
+    this.leftOut++;
+  }
+
+  /** Closes the open chunk and the gap behind it, as far as there is anything in them, and sends them off. */
   seal(): void {
-    if (this.builder.count === 0) return;
+    if (this.builder.count > 0) this.#sealChunk();
+    if (this.leftOut > 0) this.#sealGap();
+  }
+
+  #sealGap(): void {
+    const gap = { run: this.#run, firstSeq: this.nextSeq, count: this.leftOut, time: this.#leftOutAt };
+    this.#sealed.push({ chunk: encodeGap({ ...gap, reason: 'dropped' }) });
+    this.nextSeq += this.leftOut;
+    this.leftOut = 0;
+    this.#handOut();
+  }
+
+  #sealChunk(): void {
     const { fields, raw } = this.builder.seal(
       this.#run,
       this.nextSeq,
@@ -86,6 +107,11 @@ export class Sealer {
 
   #done(raw: Buffer): void {
     if (this.#free.length < POOL_BUFFERS) this.#free.push(Buffer.from(raw.buffer));
+    this.#handOut();
+  }
+
+  /** Hands out what is ready, in order. */
+  #handOut(): void {
     let ready = 0;
     while (ready < this.#sealed.length && this.#sealed[ready].chunk) ready++;
     for (const { chunk } of this.#sealed.splice(0, ready)) if (chunk) this.#onChunk(chunk);

@@ -1,9 +1,10 @@
-import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
-import Database from 'better-sqlite3';
+import { rmSync } from 'node:fs';
+import type Database from 'better-sqlite3';
 import { encodeGap, MAX_GAP_LINES, type GapReason } from '../shared/chunk.ts';
+import { createDatabase, openDatabase, opened } from './spool-database.ts';
 import type { Dropped, SpoolBatch, SpoolEnd, SpoolMeta, StoredRecord } from './spool-contract.ts';
 import { advance, EMPTY_CHAIN, moved, readRecord, type Chain, type SpoolRecord } from './spool-record.ts';
-import { APPLICATION_ID, FORMAT_VERSION, ROW_BYTES, SCHEMA, statements, type Statements } from './spool-schema.ts';
+import { ROW_BYTES, statements, type Statements } from './spool-schema.ts';
 
 /**
  * A run's spool: one SQLite file with a row a record (chunk or gap), in the order in which they go to the relay. Runs
@@ -41,37 +42,14 @@ export class SpoolFile {
 
   /** Makes a new spool, for the user alone. Throws if there is one. */
   static create(path: string, meta: SpoolMeta): SpoolFile {
-    // SQLite gives -wal and -shm the mode of the file.
-    closeSync(openSync(path, 'wx', 0o600));
-    const db = new Database(path);
-    try {
-      // Nothing is lost if power fails while the file is empty.
-      db.pragma('synchronous = OFF');
-      db.pragma('journal_mode = WAL');
-      db.exec(SCHEMA);
-      db.pragma(`application_id = ${APPLICATION_ID}`);
-      db.pragma(`user_version = ${FORMAT_VERSION}`);
-      db.prepare('INSERT INTO meta VALUES (?, ?)').run('meta', JSON.stringify(meta));
-      return new SpoolFile(path, db);
-    } catch (error) {
-      db.close();
-      throw error;
-    }
+    return opened(createDatabase(path, meta), (db) => new SpoolFile(path, db));
   }
 
   /** Opens a spool that is there; throws an Error that says why it can't. `readonly`: beside the agent that writes it. */
   static open(path: string, options: { readonly?: boolean } = {}): SpoolFile {
-    if (!existsSync(path)) throw new Error(`${path}: there is no such file`);
-    let db: Database.Database | undefined;
     try {
-      db = new Database(path, { readonly: options.readonly === true, fileMustExist: true });
-      if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID)
-        throw new Error('is no spool of keruta-agent');
-      const version = db.pragma('user_version', { simple: true }) as number;
-      if (version !== FORMAT_VERSION) throw new Error(`has format ${version}, this program reads ${FORMAT_VERSION}`);
-      return new SpoolFile(path, db);
+      return opened(openDatabase(path, options), (db) => new SpoolFile(path, db));
     } catch (error) {
-      db?.close();
       throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
     }
   }
@@ -79,10 +57,6 @@ export class SpoolFile {
   private constructor(path: string, db: Database.Database) {
     this.path = path;
     this.#db = db;
-    db.pragma('synchronous = NORMAL');
-    db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-    db.pragma(`journal_size_limit = ${CHECKPOINT_PAGES * 4096}`);
-    db.pragma('busy_timeout = 5000');
     this.#sql = statements(db);
     const meta = this.#get('meta');
     if (meta === undefined) throw new Error('was never completely created');
@@ -353,5 +327,3 @@ export class SpoolFile {
 /** Evicted rows that are kept: 64 bytes each, and an eighth of the limit at most. */
 const MAX_STUBS = 1 << 18;
 const MIN_STUBS = 16;
-/** 16 MiB: a checkpoint waits for the disk, so have few of them. */
-const CHECKPOINT_PAGES = 4096;

@@ -20,9 +20,17 @@ export interface ConnectionEvents {
 export interface Closing {
   /** Whether to try again, with backoff. */
   retry: boolean;
+  /** With `retry: false`: it is about the run, and so no other relay is to be tried either. */
+  everywhere?: boolean;
+  /** How long the relay asks to wait. */
+  retryAfterMs?: number;
+  /** Somebody has answered, though not as was asked. */
+  answered?: boolean;
+  /** It may be that something on the way does not let WebSockets through. */
+  blocked?: boolean;
   /** Why, in a sentence without a full stop. */
   problem: string;
 }
 
-/** Begins to connect. Events come later, never from within. */
-export type Connect = (events: ConnectionEvents) => Connection;
+/** Begins to connect to a relay, by its place in the list. Events come later, never from within. */
+export type Connect = (relay: number, events: ConnectionEvents) => Connection;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { brokenConnection, closedConnection, refusedUpgrade } from './uplink-refusal.ts';
+import { brokenConnection, closedConnection, refusedRequest, refusedUpgrade } from './uplink-refusal.ts';
 
 const URL = 'ws://relay/ws/tasks';
 const FROM_RELAY = '{"error":{"code":"X","message":"As the relay says."}}';
@@ -23,7 +23,7 @@ const upgrades: { status: number; body: string; goesOn: 'retries' | 'stops'; say
 ];
 for (const { status, body, goesOn, says } of upgrades) {
   test(`HTTP ${status} with ${body || 'nothing'}: ${goesOn}`, () => {
-    const { retry, problem } = refusedUpgrade(URL, status, body);
+    const { retry, problem } = refusedUpgrade(URL, { status, body });
     assert.equal(retry ? 'retries' : 'stops', goesOn);
     assert.match(problem, says);
     assert.match(problem, /^the relay at ws:\/\/relay\/ws\/tasks /);
@@ -66,3 +66,34 @@ for (const [what, error, says] of errors) {
     assert.match(problem, says);
   });
 }
+
+test('what Retry-After says is waited for, in seconds or until a date; nonsense is not', () => {
+  const after = (retryAfter: string) => refusedUpgrade(URL, { status: 503, body: FROM_RELAY, retryAfter }).retryAfterMs;
+  assert.equal(after('7'), 7000);
+  const untilTomorrow = after(new Date(Date.now() + 86_400_000).toUTCString()) ?? 0;
+  assert.ok(untilTomorrow > 86_000_000 && untilTomorrow <= 86_400_000);
+  for (const text of ['', '-1', '0', 'soon', '1e9', new Date(0).toUTCString()])
+    assert.equal(after(text), undefined, text);
+});
+
+test('the errors of the relay mean what its table says', () => {
+  const said = (code: string, status = 409) =>
+    refusedRequest(URL, { status, body: JSON.stringify({ error: { code, message: 'So.' } }) });
+  assert.deepEqual([said('FENCED').retry, said('FENCED').everywhere], [false, true]);
+  assert.deepEqual([said('IDLE', 408).retry, said('IDLE', 408).everywhere], [true, false]);
+  assert.deepEqual([said('INVALID_MESSAGE_FORMAT', 400).retry, said('AUTH_UNAVAILABLE', 503).retry], [false, true]);
+});
+
+test('what looks like a proxy that knows no WebSockets', () => {
+  const upgrade = (status: number, body: string) => refusedUpgrade(URL, { status, body }).blocked;
+  assert.equal(upgrade(403, '<html>'), true);
+  assert.equal(upgrade(200, ''), true);
+  assert.equal(upgrade(403, FROM_RELAY), false);
+  assert.equal(upgrade(426, '{"error":{"code":"UPGRADE_REQUIRED","message":"So."}}'), true);
+  assert.equal(upgrade(426, '{"error":{"code":"UNSUPPORTED_PROTOCOL","message":"So."}}'), false);
+  const broken = (message: string, code: string) =>
+    brokenConnection(URL, Object.assign(new Error(message), { code })).blocked;
+  assert.equal(broken('socket hang up', 'ECONNRESET'), true);
+  assert.equal(broken('Parse Error', 'HPE_INVALID_CONSTANT'), true);
+  assert.equal(broken('connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED'), false);
+});

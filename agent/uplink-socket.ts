@@ -1,8 +1,10 @@
-import type { IncomingMessage } from 'node:http';
+import type { Agent } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocket, type RawData } from 'ws';
 import { parseRelayMessage, type RelayMessage } from '../shared/relay-message.ts';
 import { MAX_CONTROL_BYTES, PEER_GONE_AFTER_MS, PING_AFTER_MS, SUBPROTOCOL } from '../shared/wire.ts';
+import { readRefusal } from './http-answer.ts';
+import type { TlsSettings } from './tls.ts';
 import type { Closing, Connection, ConnectionEvents } from './uplink-connection.ts';
 import { brokenConnection, closedConnection, refusedUpgrade } from './uplink-refusal.ts';
 
@@ -57,8 +59,10 @@ export class UplinkSocket implements Connection {
   }
 
   #open(): WebSocket {
-    const { url, name, headers, timeoutMs } = this.#options;
+    const { url, name, headers, timeoutMs, tls, agent } = this.#options;
     const socket = new WebSocket(url, SUBPROTOCOL, {
+      ...tls,
+      ...(agent && { agent }),
       headers,
       handshakeTimeout: timeoutMs,
       perMessageDeflate: false,
@@ -71,7 +75,9 @@ export class UplinkSocket implements Connection {
       this.#events.onOpen();
     });
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
-    socket.on('unexpected-response', (_request, response) => void this.#refused(response));
+    socket.on('unexpected-response', (_request, response) => {
+      void readRefusal(response).then((refusal) => this.#end(refusedUpgrade(name, refusal)));
+    });
     socket.on('error', (error) => this.#end(brokenConnection(name, error)));
     socket.on('close', (code, reason) => this.#end(closedConnection(name, code, reason.toString())));
     return socket;
@@ -92,19 +98,6 @@ export class UplinkSocket implements Connection {
       return;
     }
     this.#events.onMessage(message);
-  }
-
-  async #refused(response: IncomingMessage): Promise<void> {
-    let body = '';
-    try {
-      for await (const part of response.setEncoding('utf8')) {
-        body += part as string;
-        if (body.length > MAX_REFUSAL_CHARACTERS) break;
-      }
-    } catch {
-      // The status says enough.
-    }
-    this.#end(refusedUpgrade(this.#options.name, response.statusCode ?? 0, body));
   }
 
   /** Counts ticks instead of time: while this process was stopped, nobody could hear the peer. */
@@ -141,6 +134,9 @@ export interface SocketOptions {
   /** The URL for messages: without what may be secret. */
   name: string;
   headers: Record<string, string>;
+  tls?: TlsSettings;
+  /** That tunnels through a proxy. */
+  agent?: Agent;
   /** For the connection to open. */
   timeoutMs: number;
   /** Of silence, before the relay is asked whether it is there; after a third of `goneAfterMs` at the latest. */
@@ -151,4 +147,3 @@ export interface SocketOptions {
 
 const TICKS_PER_PING = 4;
 const CLOSE_PATIENCE_MS = 1000;
-const MAX_REFUSAL_CHARACTERS = 8192;

@@ -25,6 +25,8 @@ export interface TailSocketEvents {
 export interface Closing {
   retry: boolean;
   problem: string;
+  /** How long the relay asks to wait. */
+  retryAfterMs?: number;
   /** The trouble is ours: come back without waiting. */
   atOnce?: boolean;
 }

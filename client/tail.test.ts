@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { Dialer } from '../agent/dialer.ts';
 import { viewerConnect } from '../agent/logs-socket.ts';
 import { serveViewers } from '../relay/api/keruta/viewer.fixture.ts';
 import { openReading, TestRun } from '../relay/reading.fixture.ts';
@@ -46,7 +47,12 @@ for (const seed of [1, 2, 3]) {
     })();
     const seen: string[] = [];
     const events = tail({
-      connect: viewerConnect({ url, task: 't', headers: {}, timeoutMs: 5000 }),
+      connect: viewerConnect({
+        urls: [url],
+        task: 't',
+        dialer: new Dialer({ connectTimeoutMs: 5000 }),
+        timeoutMs: 5000,
+      }),
       from: 'start',
       backoff: BACKOFF,
       random,

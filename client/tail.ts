@@ -68,6 +68,7 @@ export async function* tail(options: TailOptions): AsyncGenerator<TailEvent[], v
     const connection = new TailConnection({ connect, subscribe: place.subscribe(), signal });
     let resumed = false;
     let subscribed = false;
+    let restMs: number | undefined;
     try {
       for await (const messages of connection.messages()) {
         const events: TailEvent[] = [];
@@ -86,6 +87,7 @@ export async function* tail(options: TailOptions): AsyncGenerator<TailEvent[], v
             resumed = true;
             break;
           }
+          if (message.type === 'drain') restMs = message.retryAfterMs;
           const event = place.pass(message);
           if (event !== undefined) events.push(event);
         }
@@ -103,7 +105,8 @@ export async function* tail(options: TailOptions): AsyncGenerator<TailEvent[], v
     if (subscribed) lostAt = performance.now();
     attempt++;
     yield [{ type: 'lag', attempt, forMs: performance.now() - lostAt, problem: closing.problem }];
-    await sleep(random() * Math.min(backoff.maxMs, backoff.minMs * 2 ** Math.min(attempt - 1, 30)), signal);
+    const waitMs = random() * Math.min(backoff.maxMs, backoff.minMs * 2 ** Math.min(attempt - 1, 30));
+    await sleep(Math.min(restMs ?? closing.retryAfterMs ?? waitMs, MAX_WAIT_MS), signal);
   }
 }
 
@@ -175,4 +178,6 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
+/** No relay is left alone for longer, whatever it says. */
+const MAX_WAIT_MS = 5 * 60_000;
 const BACKOFF = { minMs: 100, maxMs: 30_000 };

@@ -16,6 +16,12 @@ export const ERRORS = {
     retry: false,
     hint: 'Give the relay a token it knows: KERUTA_AUTH_TOKEN for the agent, "Authorization: Bearer …" for HTTP.',
   },
+  AUTH_UNAVAILABLE: {
+    status: 503,
+    close: 4107,
+    retry: true,
+    hint: "The relay can't check tokens now: what it checks them with can't be had. Try again later; its log says more.",
+  },
   FORBIDDEN: { status: 403, close: 4003, retry: false, hint: 'The token is known but does not allow this.' },
   INVALID_INPUT: { status: 400, close: 4004, retry: false, hint: 'Correct the request as the message says.' },
   INVALID_LOG_FORMAT: {
@@ -43,6 +49,12 @@ export const ERRORS = {
     retry: false,
     hint: 'Check the task id; GET /api/v1/tasks lists the tasks.',
   },
+  CONFLICT: {
+    status: 409,
+    close: 4006,
+    retry: false,
+    hint: 'This contradicts what is stored already. The message says what is expected.',
+  },
   FENCED: {
     status: 409,
     close: 4005,
@@ -55,6 +67,12 @@ export const ERRORS = {
     close: 4010,
     retry: false,
     hint: 'Agent and relay speak different protocol versions. Update the older one.',
+  },
+  UPGRADE_REQUIRED: {
+    status: 426,
+    close: 4010,
+    retry: false,
+    hint: 'Connect with ws:// or wss://. If that is what was done, a proxy on the way does not pass WebSockets on.',
   },
   RATE_LIMIT_EXCEEDED: {
     status: 429,

@@ -8,7 +8,9 @@ export type RelayMessage =
   | { type: 'refused'; nextSeq: number; reason: 'expected' | 'invalid'; message: string }
   | { type: 'verified'; nextSeq: number }
   | { type: 'unverified'; nextSeq: number; digest: string }
-  | { type: 'cancel'; reason: string };
+  | { type: 'cancel'; reason: string }
+  /** It is about to close, and is worth trying again after that time. */
+  | { type: 'drain'; retryAfterMs: number };
 
 type Check = (value: unknown) => boolean;
 const count: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -23,6 +25,7 @@ const MEMBERS: Record<RelayMessage['type'], Record<string, Check>> = {
   verified: { nextSeq: count },
   unverified: { nextSeq: count, digest },
   cancel: { reason: text },
+  drain: { retryAfterMs: count },
 };
 
 /**

@@ -28,3 +28,14 @@ export function formatSize(bytes: number): string {
   const [name, unit] = units.find(([, one]) => bytes % one === 0) ?? ['B', 1];
   return `${bytes / unit}${name}`;
 }
+
+/** For people: `1.5 MiB`, `230 KiB`, `12 B`. */
+export function sizeInWords(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  while (bytes >= 1024 && unit < units.length - 1) {
+    bytes /= 1024;
+    unit++;
+  }
+  return `${bytes < 10 && unit > 0 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
+}

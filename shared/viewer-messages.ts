@@ -5,7 +5,7 @@ import type { Level, Source } from './line.ts';
 /**
  * What relay and viewers say to each other on `/ws/tasks/{taskId}`: text frames, one JSON object each (or with the
  * option `batch` an array of them). A line's `id` is the cursor of its place; a `cursor` is that of the next line to
- * come, the place to go on from.
+ * come, the place to go on from. Agents that speak JSON send logs and statuses here, and get acks.
  */
 
 /**
@@ -35,6 +35,8 @@ export interface SubscribeOptions {
   until?: string | number;
   /** Run ids. */
   runs?: string[];
+  /** Values of the lines' metadata by key. */
+  meta?: Record<string, string | number | boolean>;
   /** Several messages in a frame, as an array. */
   batch?: boolean;
   /** `end` only when so many runs have ended. */
@@ -109,6 +111,32 @@ export interface PingMessage {
   cursor?: string;
 }
 
+/** To whoever sends logs: so many of those that this socket sent for the task are durable, in the order of sending. */
+export interface AckMessage {
+  type: 'ack';
+  taskId: string;
+  count: number;
+  /** The line number of the last of them, and its cursor. */
+  lastLine: number;
+  id: string;
+  timestamp: string;
+}
+
+/** To whoever sends logs: somebody has cancelled the task. */
+export interface CancelMessage {
+  type: 'cancel';
+  taskId: string;
+  reason: string;
+  timestamp: string;
+}
+
+/** The relay is about to close the connection, and is worth trying again after that time. */
+export interface DrainMessage {
+  type: 'drain';
+  retryAfterMs: number;
+  timestamp: string;
+}
+
 export interface ErrorMessage {
   type: 'error';
   code: ErrorCode;
@@ -127,4 +155,7 @@ export type ViewerMessage =
   | PingMessage
   | { type: 'pong'; timestamp: string }
   | { type: 'authenticated'; timestamp: string }
+  | AckMessage
+  | CancelMessage
+  | DrainMessage
   | ErrorMessage;

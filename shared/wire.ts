@@ -12,10 +12,22 @@
  *     end ───────────────────────────────▶        the run is over: counts and digest
  *           ◀───────────────────────────── verified | unverified | ack (lines are missing: go on from nextSeq)
  *           ◀───────────────────────────── cancel at any time
+ *           ◀───────────────────────────── drain  the relay is about to close; worth trying again after retryAfterMs
  *
  * After `refused` the relay drops frames until one starts at or below `nextSeq`, since what was under way before the
  * agent heard of it can only be wrong too. It knows where that ends by a ping that it sends just before `refused`:
  * what comes behind the pong was sent in answer, and is judged anew.
+ *
+ * Over HTTP, where no WebSocket gets through, the same is said in requests under /api/v1/tasks/{taskId}, one after the
+ * other; with any failure the agent begins with another hello, as after a cut.
+ *
+ *     POST link            hello as JSON             201 {"session", "messages": [ready]}
+ *     POST link/{session}  frames (link-frames.ts)   200 [ack, refused, verified, …]  all that came is settled by then
+ *     DELETE link/{session}                          204
+ *
+ * A request without frames keeps the session alive and brings what the relay has to say; after 30 s of silence the
+ * session is forgotten. Each request counts as the pong to what was asked in the answer before. Errors have the shape
+ * that they have everywhere; 408 IDLE says that there is no such session any more.
  */
 export const SUBPROTOCOL = 'keruta.chunk.v1';
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -20,6 +21,13 @@ const SECRETS = {
   aws: `AKIA${'ABCD2345'.repeat(2)}`,
   jwt: ['eyJhbGciOiJIUzI1NiJ9', 'eyJzdWIiOiIxIn0', 'c2lnbmF0dXJl'].join('.'),
 };
+/** The lines of a key that nobody has named. */
+const KEY = generateKeyPairSync('ec', {
+  namedCurve: 'P-256',
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+}).privateKey;
+const KEY_LINES = KEY.split('\n').filter((line) => line !== '' && !line.startsWith('-----'));
 const IN_BASE64 = Buffer.from(SECRETS.byName).toString('base64').replace(/=+$/, '');
 
 /** What is no secret must come through: it shows that looking for the others would find them. */
@@ -42,7 +50,7 @@ for i in $(seq 1 \${#DEPLOY_TOKEN}); do printf %s "$(printf %s "$DEPLOY_TOKEN" |
 echo`;
 
 const { github, aws, jwt, byMask, byMaskFile } = SECRETS;
-const WORDS = [PLAIN, github, aws, jwt, byMask, byMaskFile, IN_BASE64];
+const WORDS = [PLAIN, github, aws, jwt, byMask, byMaskFile, IN_BASE64, KEY, JSON.stringify({ key: KEY })];
 
 function execute(folder: string): string[] {
   const masks = join(folder, 'masks');
@@ -50,6 +58,7 @@ function execute(folder: string): string[] {
   return [
     ...['execute', '--task-id', task, '--mask', SECRETS.byMask, '--mask', `@${masks}`],
     ...['--label', `deployed-with=${SECRETS.byName}`, '--label', `plain=${PLAIN}`, '--task-name', `job ${github}`],
+    ...['--pipeline-id', `p-${SECRETS.byName}`, '--worker-id', `w-${SECRETS.byMask}`],
     ...['--', 'sh', '-c', SCRIPT, 'job', ...WORDS],
   ];
 }
@@ -79,6 +88,7 @@ test('no secret reaches the tee, the relay, what it records of the run, or its d
   const view = await readTask(place);
   assertClean('the task', JSON.stringify(view));
   assert.equal(view.labels['deployed-with'], '***');
+  assert.equal(view.pipelineId, 'p-***');
   await relay.stop();
   assertClean(
     'the store',
@@ -109,7 +119,8 @@ test('a URL with a password is refused, and the refusal does not repeat it', OPT
 /** Finds what is plain, and no secret. */
 function assertClean(where: string, text: string, why = 'or this test sees nothing'): void {
   assert.ok(text.includes(PLAIN), `${where} shows what is plain, ${why}`);
-  for (const [name, secret] of Object.entries({ ...SECRETS, inBase64: IN_BASE64 })) {
+  const lines = Object.fromEntries(KEY_LINES.map((line, i) => [`line ${i} of the key`, line]));
+  for (const [name, secret] of Object.entries({ ...SECRETS, inBase64: IN_BASE64, ...lines })) {
     assert.ok(!text.includes(secret), `${where} shows the secret ${name}`);
   }
 }

@@ -32,7 +32,19 @@ describe('--strict', CONCURRENT, () => {
     const relay = await startRelay(t, data);
     await relay.stop();
     const flood = `head -c 6000000 /dev/urandom | base64; touch ${printed}; until test -e ${go}; do sleep 0.1; done`;
-    const args = ['execute', '--task-id', 't', '--strict', '--no-tee', '--spool-limit', '1MiB', '--', 'sh', '-c', flood];
+    const args = [
+      'execute',
+      '--task-id',
+      't',
+      '--strict',
+      '--no-tee',
+      '--spool-limit',
+      '1MiB',
+      '--',
+      'sh',
+      '-c',
+      flood,
+    ];
     const running = runAgent(t, args, { env: relayEnv(relay, join(folder, 'spool')) });
     while (!existsSync(printed)) await setTimeout(50);
     await startRelay(t, data, { port: relay.port });

@@ -1,4 +1,5 @@
 import { tail } from '../client/tail.ts';
+import { Dialer } from '../agent/dialer.ts';
 import { viewerConnect } from '../agent/logs-socket.ts';
 import type { EndMessage, GapMessage, LogMessage } from '../shared/viewer-messages.ts';
 import type { Context } from './programs.ts';
@@ -100,9 +101,11 @@ export interface TaskView {
   lines: number;
   missing: number;
   labels: Record<string, string>;
+  pipelineId: string | null;
   runs: { run: string; status: string; reason: string | null; command: string | null; verified: boolean | null }[];
 }
 
 function connectTo({ url, task }: LogPlace) {
-  return viewerConnect({ url: `${url.replace('http', 'ws')}/ws/tasks`, task, headers: {}, timeoutMs: 5000 });
+  const dialer = new Dialer({ connectTimeoutMs: 5000 });
+  return viewerConnect({ urls: [`${url.replace('http', 'ws')}/ws/tasks`], task, dialer, timeoutMs: 5000 });
 }

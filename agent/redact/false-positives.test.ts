@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { secretsFromEnvironment } from './environment.ts';
-import { MASK, Redactor, redactText } from './redactor.ts';
+import { MASK } from './mask.ts';
+import { Redactor, redactText } from './redactor.ts';
 import { compileSecrets } from './secrets.ts';
 
 /** A job's environment: what is secret in it must not be found where it is not. */

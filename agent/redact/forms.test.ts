@@ -18,6 +18,17 @@ describe('a secret is known as it is printed', () => {
     { by: 'lower-case escapes', printed: 'p%c3%a4%24%24%20%22w%c3%b6rd%22%2f%3ck%3d1%3e%2b%5c%27' },
     { by: "Python's quote", printed: 'p%C3%A4%24%24%20%22w%C3%B6rd%22/%3Ck%3D1%3E%2B%5C%27' },
     { by: 'an HTML form', printed: 'p%C3%A4%24%24+%22w%C3%B6rd%22%2F%3Ck%3D1%3E%2B%5C%27' },
+    { by: 'JSON in JSON', printed: 'pä$$ \\\\\\"wörd\\\\\\"/<k=1>+\\\\\\\\\'' },
+    { by: "Python's json.dumps in JSON", printed: 'p\\\\u00e4$$ \\\\\\"w\\\\u00f6rd\\\\\\"/<k=1>+\\\\\\\\\'' },
+    { by: 'JSON in upper-case hexadecimal', printed: 'p\\u00E4$$ \\"w\\u00F6rd\\"/<k=1>+\\\\\'' },
+    { by: "Go's, in upper-case hexadecimal", printed: 'pä$$ \\"wörd\\"/\\u003Ck=1\\u003E+\\\\\'' },
+    { by: ".NET's", printed: 'p\\u00E4$$ \\"w\\u00F6rd\\"/\\u003Ck=1\\u003E\\u002B\\\\\\u0027' },
+    {
+      by: 'a URL of nothing but escapes',
+      printed: '%70%C3%A4%24%24%20%22%77%C3%B6%72%64%22%2F%3C%6B%3D%31%3E%2B%5C%27',
+    },
+    { by: 'xxd -p', printed: '70c3a42424202277c3b67264222f3c6b3d313e2b5c27' },
+    { by: 'upper-case hexadecimal', printed: '70C3A42424202277C3B67264222F3C6B3D313E2B5C27' },
     { by: 'base64', printed: 'cMOkJCQgInfDtnJkIi88az0xPitcJw==' },
     { by: 'base64url', printed: 'cMOkJCQgInfDtnJkIi88az0xPitcJw' },
   ];
@@ -64,6 +75,43 @@ describe('base64 that is wrapped', () => {
         assert.ok(forms.includes(printed.slice(at, at + columns)));
     });
   }
+
+  const NEXT_TO_A_CUT = 3;
+  test('anywhere, with anything around the secret, shows no more than three digits next to a line end', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme-ascii', minLength: 16, maxLength: 140 }).filter((text) => text.trim() === text),
+        fc.uint8Array({ maxLength: 80 }),
+        fc.uint8Array({ maxLength: 80 }),
+        fc.constantFrom(60, 64, 76),
+        (secret, before, behind, columns) => {
+          const forms = formsOf(secret).map(String);
+          const printed = Buffer.concat([before, Buffer.from(secret), behind]).toString('base64');
+          const hidden = new Uint8Array(printed.length);
+          for (let line = 0; line < printed.length; line += columns) {
+            const digits = printed.slice(line, line + columns);
+            for (const form of forms)
+              for (let at = digits.indexOf(form); at !== -1; at = digits.indexOf(form, at + 1))
+                hidden.fill(1, line + at, line + at + form.length);
+          }
+          const first = Math.ceil((before.length * 8) / 6);
+          const last = Math.floor(((before.length + secret.length) * 8) / 6);
+          const shown: number[] = [];
+          for (let at = first; at < last; at++) {
+            // What is left of the secret on a line of which a piece is too short shows as a whole.
+            const line = at - (at % columns);
+            const part = Math.min(last, line + columns) - Math.max(first, line);
+            if (hidden[at] === 0 && part >= 12) shown.push(Math.min(at - line, line + columns - 1 - at));
+          }
+          assert.ok(
+            shown.every((distance) => distance < NEXT_TO_A_CUT),
+            shown.join(' '),
+          );
+        },
+      ),
+      { seed: 20260106 },
+    );
+  });
 });
 
 describe('a value with several lines', () => {

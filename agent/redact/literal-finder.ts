@@ -18,6 +18,8 @@ export class LiteralFinder {
   readonly #shift: number;
   /** Slot → its first entry + 1, or 0. */
   readonly #slots: Uint32Array;
+  /** Slot → whether it has an entry: a quarter of the memory, so that it stays in the processor's cache. */
+  readonly #used: Uint8Array;
   /** Entries: a word, whose form and where in it, and the next entry + 1 of the same slot. */
   readonly #words: Int32Array;
   readonly #formOf: Uint32Array;
@@ -33,6 +35,7 @@ export class LiteralFinder {
     const bits = Math.max(8, Math.ceil(Math.log2(count * SLOTS_PER_WORD + 1)));
     this.#shift = 32 - bits;
     this.#slots = new Uint32Array(2 ** bits);
+    this.#used = new Uint8Array(2 ** bits);
     this.#words = new Int32Array(count);
     this.#formOf = new Uint32Array(count);
     this.#offsetOf = new Uint8Array(count);
@@ -43,6 +46,7 @@ export class LiteralFinder {
   find(text: Buffer, findings: Findings): void {
     if (this.#forms.length === 0) return;
     const slots = this.#slots;
+    const used = this.#used;
     const shift = this.#shift;
     const step = this.#stride >> 2;
     const { base, words } = alignedWords(text);
@@ -52,7 +56,7 @@ export class LiteralFinder {
     for (const behind = count - step; i < behind; i += 2 * step) {
       const a = Math.imul(words[i], MULTIPLIER) >>> shift;
       const b = Math.imul(words[i + step], MULTIPLIER) >>> shift;
-      if ((slots[a] | slots[b]) === 0) continue;
+      if ((used[a] | used[b]) === 0) continue;
       this.#compare(text, base + 4 * i, words[i], slots[a], findings);
       this.#compare(text, base + 4 * (i + step), words[i + step], slots[b], findings);
     }
@@ -70,6 +74,7 @@ export class LiteralFinder {
     this.#offsetOf[entry] = offset;
     this.#next[entry] = this.#slots[slot];
     this.#slots[slot] = entry + 1;
+    this.#used[slot] = 1;
   }
 
   #compare(text: Buffer, at: number, word: number, first: number, findings: Findings): void {

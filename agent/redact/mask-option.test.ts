@@ -36,6 +36,11 @@ describe('--mask says what is wrong', () => {
     },
     { what: 'a folder', option: () => `@${folder}`, message: /can't be read: EISDIR/ },
     { what: 'a file without secrets', option: () => file('\n \n'), message: /has no secrets in it/ },
+    {
+      what: 'a log',
+      option: () => file('a line\n'.repeat(1001)),
+      message: /has 1001 lines; 1000 secrets can be masked/,
+    },
     { what: 'a file without end', option: () => '@/dev/zero', message: /can't be read: has more than 1048576 bytes/ },
   ];
   for (const { what, option, message } of rows) test(what, () => assert.throws(() => readMask(option()), { message }));

@@ -1,5 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
+/** Each secret is looked for in all the forms in which it may be printed, which takes some 70 KiB of memory. */
+const MAX_SECRETS = 1000;
+
 /** A list of secrets larger than this is something else. */
 const MAX_MASK_FILE_BYTES = 1024 * 1024;
 
@@ -17,6 +20,8 @@ export function readMask(option: string): string[] {
     .split(/\r?\n/)
     .filter((line) => line.trim() !== '');
   if (secrets.length === 0) throw new Error(`--mask @${path}: has no secrets in it`);
+  if (secrets.length > MAX_SECRETS)
+    throw new Error(`--mask @${path}: has ${secrets.length} lines; ${MAX_SECRETS} secrets can be masked`);
   return secrets;
 }
 

@@ -1,8 +1,13 @@
 /**
  * What the redactor must do, said as plainly as possible and slowly: over the whole text, at every place, every form
- * is compared and every shape tried; overlapping secrets are one mask. Only for tests.
+ * is compared and every shape tried; overlapping secrets are one mask. Private keys go first. Only for tests.
  */
 export function redactSlowly(text: Buffer, forms: readonly Buffer[]): Buffer {
+  return maskSlowly(maskKeysSlowly(text), forms);
+}
+
+/** Without private keys. */
+function maskSlowly(text: Buffer, forms: readonly Buffer[]): Buffer {
   const parts: Buffer[] = [];
   let at = 0;
   for (const { start, end } of secretsIn(text, forms)) {
@@ -50,3 +55,79 @@ const SHAPES = [
   /(?<secret>eyJ[\w-]{8,8192}\.[\w.-]{8,})/dy,
   /:\/\/[^:\0-\x20\x7f/?#"'<>\\`]*:(?<secret>[^\0-\x20\x7f/?#"'<>\\`]+)@/dy,
 ];
+
+/** Private keys masked: the text is taken apart into keys, and each key into words and what stands between them. */
+export function maskKeysSlowly(text: Buffer): Buffer {
+  let rest = text.toString('latin1');
+  let masked = '';
+  for (let mark = KEY_MARK.exec(rest); mark !== null; mark = KEY_MARK.exec(rest)) {
+    const behind = mark.index + mark[0].length;
+    masked += rest.slice(0, behind);
+    const key = maskKey(rest.slice(behind));
+    masked += key.masked;
+    // Of another mark that begins all is looked at again.
+    rest = key.next + rest.slice(behind + key.bytes);
+    if (key.next !== '') masked = masked.slice(0, -key.next.length);
+  }
+  return Buffer.from(masked + rest, 'latin1');
+}
+
+const COLOUR_BEGUN = /\x1b\[[0-9;]*$/;
+const KEY_MARK = /-----BEGIN [A-Z0-9 ]{0,64}PRIVATE KEY(?: BLOCK)?-----/;
+
+/** What follows a mark: masked up to where the key is over, how much that was, and what of it is to be read again. */
+function maskKey(text: string): { masked: string; bytes: number; next: string } {
+  const WORD = /[\w+/=](?<!_)(?:[\w+/=](?<!_)|\\{1,8}\/)*/y;
+  let masked = '';
+  let line = '';
+  let lines: { digits: number; column: number; distance: number } | undefined;
+  let wordEnd = 0;
+  let short = false;
+  let otherLines = 0;
+  let lineStart = NaN;
+  let lineHasKey = false;
+  for (let at = 0; at < text.length;) {
+    WORD.lastIndex = at;
+    const isOther = (/\\$/.test(line) && /[nrt]/.test(text[at])) || COLOUR_BEGUN.test(line);
+    const word = isOther ? undefined : WORD.exec(text)?.[0];
+    if (word === undefined) {
+      const char = text[at++];
+      masked += char;
+      line = char === '\n' ? '' : line + char;
+      if (char === '\n') {
+        otherLines = lineHasKey ? 0 : otherLines + 1;
+        lineHasKey = false;
+        lineStart = at;
+        if (otherLines > 8) return { masked, bytes: at, next: '' };
+      }
+      continue;
+    }
+    if (at >= 65536 && !line.endsWith('-')) return { masked, bytes: at, next: '' };
+    const behind = text[at + word.length] as string | undefined;
+    const digits = word.replaceAll('\\', '').length;
+    const newLine = lineStart > wordEnd;
+    const column = at - lineStart;
+    const distance = at - wordEnd;
+    const there = newLine
+      ? column === lines?.column && !/[ :._[]/.test(behind ?? '')
+      : distance === lines?.distance && !line.endsWith('-');
+    const isKey =
+      digits >= (lines ? 60 : 16) || digits === lines?.digits || (there && (!short || word.startsWith('=')));
+    at += word.length;
+    line += word;
+    if (isKey) {
+      masked += '***';
+      short = digits < (lines?.digits ?? 0);
+      if (!short) lines = { digits, column, distance };
+      wordEnd = at;
+      lineHasKey = true;
+    } else {
+      masked += word;
+      if (behind === ' ' && /-----(?:BEGIN|END)$/.test(line)) {
+        const next = word === 'BEGIN' ? '-----BEGIN ' : '';
+        return { masked: `${masked} `, bytes: at + 1, next };
+      }
+    }
+  }
+  return { masked, bytes: text.length, next: '' };
+}

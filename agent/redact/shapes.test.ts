@@ -9,6 +9,7 @@ const none = compileSecrets([]);
 // Put together here, so that scanners of repositories do not take them for leaked ones.
 const digits = (count: number): string => 'aB3dE6gH9k'.repeat(10).slice(0, count);
 const tokens = [
+  `krt_${digits(69).toLowerCase()}`,
   ...['ghp', 'gho', 'ghu', 'ghs', 'ghr'].map((kind) => `${kind}_${digits(36)}`),
   `github_pat_${digits(22)}_${digits(59)}`,
   ...['AKIA', 'ASIA', 'ABIA', 'ACCA'].map((kind) => `${kind}IOSFODNN7EXAMPLE`),

@@ -21,6 +21,8 @@ interface Step {
 export const MAX_JWT_HEADER_BYTES = 8192;
 
 export const SHAPES: readonly Shape[] = [
+  // keruta's own API keys.
+  ...each(['krt_'], ALNUM, 69),
   // GitHub: personal, OAuth, user-to-server, server-to-server, refresh, fine-grained.
   ...each(['ghp_', 'gho_', 'ghu_', 'ghs_', 'ghr_', 'github_pat_'], WORD, 36),
   // AWS access key ids: long-lived, temporary, bearer, context-specific.

@@ -12,14 +12,26 @@ export function resolveAgent(given: Given): Settings<AgentConfig> {
     origins[property] = [{ from: 'derived', name: nameOf(origins[from]) }];
   };
 
-  if (isDefault('websocketUrl') && !isDefault('apiUrl')) {
-    config.websocketUrl = websocketUrlOf(config.apiUrl);
-    derive('websocketUrl', 'apiUrl');
-  } else if (isDefault('apiUrl') && !isDefault('websocketUrl')) {
-    config.apiUrl = apiUrlOf(config.websocketUrl);
-    derive('apiUrl', 'websocketUrl');
+  if (isDefault('websocketUrls') && !isDefault('apiUrl')) {
+    config.websocketUrls = [websocketUrlOf(config.apiUrl)];
+    derive('websocketUrls', 'apiUrl');
+  } else if (isDefault('apiUrl') && !isDefault('websocketUrls')) {
+    config.apiUrl = apiUrlOf(config.websocketUrls[0]);
+    derive('apiUrl', 'websocketUrls');
   }
-  if (isDefault('authType') && config.apiKey !== undefined && config.authToken === undefined) {
+  if ((config.clientCert === undefined) !== (config.clientKey === undefined)) {
+    const given = config.clientCert === undefined ? 'clientKey' : 'clientCert';
+    const missing = given === 'clientKey' ? 'websocket.security.clientCert' : 'websocket.security.clientKey';
+    throw new UsageError(
+      `${nameOf(origins[given])}: a certificate needs its key and a key its certificate; give ${missing} too`,
+    );
+  }
+  if (
+    isDefault('authType') &&
+    config.apiKey !== undefined &&
+    config.authToken === undefined &&
+    config.authTokenFile === undefined
+  ) {
     config.authType = 'api-key';
     derive('authType', 'apiKey');
   }

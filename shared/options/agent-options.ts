@@ -16,7 +16,7 @@ import {
   text,
 } from './kinds.ts';
 import { option, type Resolved, type Surroundings } from './option.ts';
-import { apiUrl, websocketUrl } from './urls.ts';
+import { apiUrl, websocketUrls } from './urls.ts';
 
 /** The agent's options. */
 export const agentOptions = {
@@ -117,6 +117,23 @@ export const agentOptions = {
     key: 'agent.logFile',
     defaultText: 'none',
   }),
+  localPort: option({
+    kind: integer('9464', { max: 65_535 }),
+    help: 'A port on 127.0.0.1 with /metrics and /health of the run; 0 for any that is free, which is then said',
+    flag: '--local-port',
+    env: ['KERUTA_LOCAL_PORT'],
+    key: 'agent.localPort',
+    defaultText: 'none',
+  }),
+  debug: option({
+    kind: switched(),
+    help: 'Serve /debug on the local port: profiles, heap snapshots and garbage collection, which slow the agent down',
+    flag: '--debug',
+    flagValue: true,
+    env: ['KERUTA_DEBUG'],
+    key: 'agent.debug',
+    default: false,
+  }),
   strict: option({
     kind: switched(),
     help: 'Exit with 120 if the script succeeded but the relay has not confirmed that it has every line',
@@ -176,6 +193,13 @@ export const agentOptions = {
     key: 'logStreaming.batchSize',
     default: 1,
   }),
+  bufferLines: option({
+    kind: integer('100000', { min: 100 }),
+    help: 'Lines that may wait in memory for the spool before the script waits; memoryLimit holds beside it',
+    env: ['KERUTA_LOG_BUFFER_SIZE'],
+    key: 'logStreaming.bufferSize',
+    defaultText: 'without limit',
+  }),
   maxPieceBytes: option({
     kind: size('64KiB', { min: 1024, max: 256 * 1024 }),
     help: 'The longest piece of a line; longer lines travel in pieces that readers join',
@@ -189,6 +213,22 @@ export const agentOptions = {
     env: ['KERUTA_LOG_MAX_MESSAGE_LENGTH'],
     key: 'logStreaming.filters.maxMessageLength',
     defaultText: 'without limit',
+  }),
+  excludePatterns: option({
+    kind: list(pattern('REGEX', '^\\[debug\\]'), '\n'),
+    help: 'Do not ship lines in which one of these is found (RE2 syntax, one a line in the environment); they are still passed on',
+    env: ['KERUTA_LOG_EXCLUDE_PATTERNS'],
+    key: 'logStreaming.filters.excludePatterns',
+    default: [],
+    defaultText: 'none',
+  }),
+  includePatterns: option({
+    kind: list(pattern('REGEX', 'ERROR|WARN|^step '), '\n'),
+    help: 'Ship only lines in which one of these is found (RE2 syntax, one a line in the environment)',
+    env: ['KERUTA_LOG_INCLUDE_PATTERNS'],
+    key: 'logStreaming.filters.includePatterns',
+    default: [],
+    defaultText: 'all lines',
   }),
 
   spoolDir: option({
@@ -216,6 +256,14 @@ export const agentOptions = {
     key: 'spool.overflow',
     default: 'drop-oldest',
   }),
+  spoolMaxAgeMs: option({
+    kind: duration('30d', { min: 1000, max: Number.MAX_SAFE_INTEGER }),
+    help: 'What earlier runs left in the spool is removed instead of sent when nothing was written to it for this long',
+    flag: '--spool-max-age',
+    env: ['KERUTA_SPOOL_MAX_AGE'],
+    key: 'spool.maxAge',
+    defaultText: 'kept without end',
+  }),
   memoryLimitBytes: option({
     kind: size('128MiB', { min: 4 * 1024 * 1024 }),
     help: 'Memory for lines that are not yet in the spool',
@@ -224,14 +272,36 @@ export const agentOptions = {
     otherKeys: [{ name: 'performance.memoryLimitMB', as: (megabytes) => `${megabytes}MB` }],
     default: 64 * 1024 * 1024,
   }),
+  rateLimitPerSecond: option({
+    kind: integer('1000', { min: 1, max: 1_000_000_000 }),
+    help: 'Lines that are sent in a second, at most, and one second of them at once',
+    env: ['KERUTA_RATE_LIMIT_PER_SECOND'],
+    key: 'performance.rateLimitPerSecond',
+    defaultText: 'without limit',
+  }),
+  rateLimitPolicy: option({
+    kind: choice(['delay', 'drop']),
+    help: 'Above that rate lines are sent later, and nothing is lost, or are not sent at all, and the log shows the gaps',
+    env: ['KERUTA_RATE_LIMIT_POLICY'],
+    key: 'performance.rateLimitPolicy',
+    default: 'delay',
+  }),
 
-  websocketUrl: option({
-    kind: websocketUrl(),
-    help: "The relay's WebSocket address; follows from the API's if only that is given",
+  websocketUrls: option({
+    kind: websocketUrls(),
+    help: "The relay's WebSocket address; of several relays the next is tried where one can't be reached; follows from the API's if only that is given",
     flag: '--websocket-url',
+    repeatable: true,
     env: ['KERUTA_WEBSOCKET_URL'],
     key: 'websocket.url',
-    default: 'ws://localhost:8080/ws/tasks',
+    default: ['ws://localhost:8080/ws/tasks'],
+  }),
+  httpFallback: option({
+    kind: choice(['auto', 'never', 'always']),
+    help: 'Whether the log goes over plain HTTP requests where a proxy on the way does not let WebSockets through',
+    env: ['KERUTA_WEBSOCKET_HTTP_FALLBACK'],
+    key: 'websocket.httpFallback',
+    default: 'auto',
   }),
   websocketTimeoutMs: option({
     kind: duration('10s', { min: 1 }),
@@ -268,6 +338,34 @@ export const agentOptions = {
     key: 'websocket.heartbeatInterval',
     default: 10_000,
   }),
+  verifyCert: option({
+    kind: switched(),
+    help: "Verify the relay's certificate; without that anybody on the way can read and change the log",
+    env: ['KERUTA_WEBSOCKET_VERIFY_CERT'],
+    key: 'websocket.security.verifyCert',
+    default: true,
+  }),
+  certPath: option({
+    kind: path('/etc/keruta/ca.pem'),
+    help: "A PEM file with certificate authorities for the relay's certificate, beside those that the system knows",
+    env: ['KERUTA_WEBSOCKET_CERT_PATH'],
+    key: 'websocket.security.certPath',
+    defaultText: 'none',
+  }),
+  clientCert: option({
+    kind: path('/etc/keruta/agent.pem'),
+    help: 'A PEM file with the certificate that the agent shows to a relay that asks for one',
+    env: ['KERUTA_WEBSOCKET_CLIENT_CERT'],
+    key: 'websocket.security.clientCert',
+    defaultText: 'none',
+  }),
+  clientKey: option({
+    kind: path('/etc/keruta/agent.key'),
+    help: 'A PEM file with the private key of that certificate',
+    env: ['KERUTA_WEBSOCKET_CLIENT_KEY'],
+    key: 'websocket.security.clientKey',
+    defaultText: 'none',
+  }),
 
   apiUrl: option({
     kind: apiUrl(),
@@ -277,6 +375,29 @@ export const agentOptions = {
     key: 'api.url',
     default: 'http://localhost:8080/api/v1',
   }),
+  apiTimeoutMs: option({
+    kind: duration('10s', { min: 1 }),
+    help: 'How long the answer to an HTTP request may take',
+    env: ['KERUTA_API_TIMEOUT'],
+    key: 'api.timeout',
+    default: 30_000,
+  }),
+  apiRetryCount: option({
+    kind: integer('5', { max: 100 }),
+    help: 'How often an HTTP request that failed for a passing reason is made again',
+    env: ['KERUTA_API_RETRY_COUNT'],
+    key: 'api.retryCount',
+    otherKeys: [{ name: 'logStreaming.maxRetries', as: (text) => text }],
+    default: 3,
+  }),
+  apiRetryIntervalMs: option({
+    kind: duration('1s'),
+    help: 'How long to wait before that, unless the relay says how long',
+    env: ['KERUTA_API_RETRY_INTERVAL'],
+    key: 'api.retryInterval',
+    otherKeys: [{ name: 'logStreaming.retryInterval', as: (text) => text }],
+    default: 5000,
+  }),
 
   authToken: option({
     kind: credential(),
@@ -285,6 +406,13 @@ export const agentOptions = {
     key: 'auth.token',
     defaultText: 'none',
     secret: true,
+  }),
+  authTokenFile: option({
+    kind: path('/var/run/secrets/keruta/token'),
+    help: 'A file with the token, read again for each connection; it counts more than the token itself',
+    env: ['KERUTA_AUTH_TOKEN_FILE'],
+    key: 'auth.tokenFile',
+    defaultText: 'none',
   }),
   apiKey: option({
     kind: credential(),

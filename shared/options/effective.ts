@@ -1,6 +1,6 @@
 import { nearest } from '../nearest.ts';
 import { envNames } from './flags.ts';
-import type { Table } from './option.ts';
+import type { Row, Table } from './option.ts';
 import type { Origin, Settings } from './resolve.ts';
 
 /** An option as it counts now. */
@@ -19,9 +19,13 @@ export function effective(table: Table, { config, origins }: Settings<object>): 
     const value = values[property];
     const empty =
       value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
-    const printed = empty ? undefined : row.secret === true ? '(hidden)' : row.kind.print(value);
-    return { name, value: printed, origins: origins[property] };
+    return { name, value: empty ? undefined : shown(row, value), origins: origins[property] };
   });
+}
+
+function shown({ kind, secret }: Row, value: unknown): string {
+  if (secret === true) return '(hidden)';
+  return kind.show === undefined ? kind.print(value) : kind.show(value);
 }
 
 /** As a table for people. */
@@ -32,10 +36,11 @@ export function printEffective(rows: Effective[]): string {
   return cells.map(([name, value, origin]) => `${name.padEnd(first)}  ${value.padEnd(second)}  ${origin}\n`).join('');
 }
 
-function originInWords({ from, name }: Origin): string {
+function originInWords({ from, name, meaning }: Origin): string {
   if (from === 'default') return 'default';
   if (from === 'derived') return `follows from ${name}`;
-  return from === 'file' ? name : `${from} ${name}`;
+  const own = meaning === undefined ? '' : `, another name of ${meaning}`;
+  return (from === 'file' ? name : `${from} ${name}`) + own;
 }
 
 /**

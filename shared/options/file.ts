@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { formatSize } from '../size.ts';
 import { UsageError } from './usage-error.ts';
 import type { FileValues } from './resolve.ts';
 
@@ -35,13 +36,26 @@ function readText(path: string, name: string, optional: boolean): string | undef
     throw unreadable(path, name, error);
   }
   try {
-    const { size } = fstatSync(fd);
-    if (size > MAX_FILE_BYTES) throw new UsageError(`${name}${path} has ${size} bytes: that is no configuration file`);
-    return readFileSync(fd, 'utf8');
+    const text = Buffer.alloc(MAX_FILE_BYTES + 1);
+    let length = 0;
+    // Piece by piece: a pipe has no size, and some files have no end.
+    for (let bytes = -1; bytes !== 0; length += bytes) bytes = readSync(fd, text, length, text.length - length, null);
+    if (length > MAX_FILE_BYTES) {
+      throw new UsageError(`${name}${path} has more than ${formatSize(MAX_FILE_BYTES)}: that is no configuration file`);
+    }
+    return decoded(text.subarray(0, length), `${name}${path}`);
   } catch (error) {
     throw error instanceof UsageError ? error : unreadable(path, name, error);
   } finally {
     closeSync(fd);
+  }
+}
+
+function decoded(bytes: Buffer, place: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new UsageError(`${place} is not UTF-8 text: that is no configuration file`);
   }
 }
 

@@ -13,7 +13,7 @@ export interface Option<T> {
   flagHelp?: string;
   /** May be given more than once. */
   repeatable?: boolean;
-  /** Names in the environment, the most important first. An empty variable counts as unset. */
+  /** Names in the environment: the option's own, then others that mean the same. An empty variable counts as unset. */
   env: readonly (string | Alias)[];
   /** Place in the configuration file, `section.key`. */
   key?: string;
@@ -40,6 +40,8 @@ export interface Kind<T> {
   read(raw: Raw): T;
   /** As the user would write it. */
   print(value: T): string;
+  /** As `config` shows it, where what is printed may hold a secret. */
+  show?(value: T): string;
   /** `DURATION`, as help shows it. */
   placeholder: string;
   example: string;

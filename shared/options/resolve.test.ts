@@ -19,6 +19,12 @@ function given(parts: Partial<Omit<Given, 'file'>> & { file?: string }): Given {
 const agent = (parts: Parameters<typeof given>[0] = {}) => resolveAgent(given(parts));
 const relay = (parts: Parameters<typeof given>[0] = {}) => resolve(relayOptions, given(parts));
 
+/** Some of what an object holds. */
+function assertHas(actual: object, expected: object): void {
+  for (const [name, value] of Object.entries(expected))
+    assert.deepEqual((actual as Record<string, unknown>)[name], value, name);
+}
+
 describe('origins', () => {
   const FILE = 'agent:\n  grace: 3s\n';
   const rows: [string, Parameters<typeof given>[0], number, object][] = [
@@ -49,7 +55,7 @@ describe('origins', () => {
 
 describe('values', () => {
   test('without anything, the defaults are those of the design', () => {
-    assert.deepEqual(agent().config, {
+    assertHas(agent().config, {
       workerId: 'host-1',
       labels: {},
       graceMs: 10_000,
@@ -65,7 +71,7 @@ describe('values', () => {
       spoolLimitBytes: 1_073_741_824,
       overflow: 'drop-oldest',
       memoryLimitBytes: 67_108_864,
-      websocketUrl: 'ws://localhost:8080/ws/tasks',
+      websocketUrls: ['ws://localhost:8080/ws/tasks'],
       websocketTimeoutMs: 30_000,
       reconnectMinMs: 100,
       reconnectMaxMs: 30_000,
@@ -73,7 +79,7 @@ describe('values', () => {
       apiUrl: 'http://localhost:8080/api/v1',
       authType: 'bearer',
     });
-    assert.deepEqual(relay().config, {
+    assertHas(relay().config, {
       host: '127.0.0.1',
       port: 8080,
       dataDir: './data',
@@ -145,16 +151,16 @@ describe('what follows from other options', () => {
   const rows: [string, Record<string, string>, string, string][] = [
     ['an API alone', { apiUrl: 'https://k.example' }, 'wss://k.example/ws/tasks', 'https://k.example/api/v1'],
     ['an API below a path', { apiUrl: 'http://h:1/k/api/v1/' }, 'ws://h:1/k/ws/tasks', 'http://h:1/k/api/v1'],
-    ['a WebSocket alone', { websocketUrl: 'ws://h:9' }, 'ws://h:9/ws/tasks', 'http://h:9/api/v1'],
-    ['a WebSocket below a path', { websocketUrl: 'wss://h/k/ws/tasks/' }, 'wss://h/k/ws/tasks', 'https://h/k/api/v1'],
-    ['both', { websocketUrl: 'ws://a/w', apiUrl: 'http://b' }, 'ws://a/w', 'http://b/api/v1'],
+    ['a WebSocket alone', { websocketUrls: 'ws://h:9' }, 'ws://h:9/ws/tasks', 'http://h:9/api/v1'],
+    ['a WebSocket below a path', { websocketUrls: 'wss://h/k/ws/tasks/' }, 'wss://h/k/ws/tasks', 'https://h/k/api/v1'],
+    ['both', { websocketUrls: 'ws://a/w', apiUrl: 'http://b' }, 'ws://a/w', 'http://b/api/v1'],
     ['an IPv6 address', { apiUrl: 'http://[::1]:8080' }, 'ws://[::1]:8080/ws/tasks', 'http://[::1]:8080/api/v1'],
   ];
   for (const [what, flags, websocketUrl, apiUrl] of rows) {
     test(`URLs: ${what}`, () => {
       const { config, origins } = agent({ flags });
-      assert.deepEqual([config.websocketUrl, config.apiUrl], [websocketUrl, apiUrl]);
-      const derived = ['websocketUrl', 'apiUrl'].filter((name) => !(name in flags));
+      assert.deepEqual([config.websocketUrls, config.apiUrl], [[websocketUrl], apiUrl]);
+      const derived = ['websocketUrls', 'apiUrl'].filter((name) => !(name in flags));
       for (const name of derived) assert.equal(origins[name][0].from, 'derived');
     });
   }
@@ -194,8 +200,8 @@ describe('values that are refused', () => {
     [{ flags: { spoolDir: '~/spool' } }, /^--spool-dir: "~\/spool" begins with ~/],
     [{ flags: { taskId: 'x'.repeat(257) } }, /^--task-id: "x{79}… has 257 bytes; 256 are allowed/],
     [{ flags: { apiUrl: 'localhost:8080' } }, /^--api-url: "localhost:8080" is not a URL that begins with http:\/\//],
-    [{ flags: { websocketUrl: 'http://h' } }, /is not a URL that begins with ws:\/\/ or wss:\/\//],
-    [{ flags: { websocketUrl: 'ws://h/?token=t' } }, /has a query or a fragment/],
+    [{ flags: { websocketUrls: 'http://h' } }, /is not a URL that begins with ws:\/\/ or wss:\/\//],
+    [{ flags: { websocketUrls: 'ws://h/?token=t' } }, /has a query or a fragment/],
     [
       { file: '\n\nagent:\n  grace: 10 parsecs\n' },
       'agent.grace (k.yaml, line 4): "10 parsecs" is not a duration; for example: 30s',
@@ -241,6 +247,13 @@ describe('config', () => {
     assert.match(shown, /^auth\.apiKey +- +default$/m);
     assert.match(shown, /^agent\.grace +10s +default$/m);
     assert.match(shown, /^websocket\.url +ws:\/\/h:1\/ws\/tasks +follows from --api-url$/m);
+  });
+
+  test('says when a value was given under another name', () => {
+    const parts = { env: { KERUTA_API_TOKEN: 't' }, file: 'performance: { memoryLimitMB: 512 }' };
+    const shown = printEffective(effective(agentOptions, agent(parts)));
+    assert.match(shown, /environment KERUTA_API_TOKEN, another name of KERUTA_AUTH_TOKEN$/m);
+    assert.match(shown, /memoryLimitMB \(k\.yaml, line 1\), another name of performance\.memoryLimit$/m);
   });
 
   test('names variables that were meant to be ours', () => {

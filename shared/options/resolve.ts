@@ -24,6 +24,8 @@ export interface Origin {
   from: 'flag' | 'environment' | 'file' | 'default' | 'derived';
   /** `--grace`, `KERUTA_GRACE`, `agent.grace (keruta.config.yaml, line 12)`; empty for a default. */
   name: string;
+  /** The option's own name, if the value was given under another one. */
+  meaning?: string;
 }
 
 export interface Settings<Config> {
@@ -72,23 +74,28 @@ function callDefault(makeDefault: unknown, { surroundings }: Given): unknown {
 /** All that was given for a row, the most important first. */
 function findRow(property: string, row: Row, { flags, env, file }: Given): Found[] {
   const found: Found[] = [];
-  const add = (raw: Raw | undefined, from: Origin['from'], name: string): void => {
-    if (raw !== undefined) found.push({ raw, origin: { from, name } });
+  const add = (raw: Raw | undefined, origin: Origin): void => {
+    if (raw !== undefined) found.push({ raw, origin });
   };
-  add(flags[property], 'flag', row.flag ?? property);
-  for (const entry of row.env) {
-    const { name, as } = aliasOf(entry);
+  add(flags[property], { from: 'flag', name: row.flag ?? property });
+  for (const [at, { name, as }] of row.env.map(aliasOf).entries()) {
     // Templates of jobs and pods set variables that have no value to nothing.
     const text = env[name] === '' ? undefined : env[name];
-    add(text === undefined ? undefined : as(text), 'environment', name);
+    add(text === undefined ? undefined : as(text), { from: 'environment', name, ...meaning(row, at, row.env) });
   }
-  for (const { name, as } of keysOf(row)) {
+  const keys = keysOf(row);
+  for (const [at, { name, as }] of keys.entries()) {
     const value = file?.get(name);
     if (value === undefined) continue;
     const raw = typeof value.raw === 'string' ? as(value.raw) : value.raw;
-    add(raw, 'file', `${name} (${value.place})`);
+    add(raw, { from: 'file', name: `${name} (${value.place})`, ...meaning(row, at, keys) });
   }
   return found;
+}
+
+/** Of all names but the first: what they mean. Where values add up, each name is one of its own. */
+function meaning(row: Row, at: number, names: readonly (string | Alias)[]): { meaning?: string } {
+  return at === 0 || row.kind.merge !== undefined ? {} : { meaning: aliasOf(names[0]).name };
 }
 
 /** A row's places in the file, the plain one first. */

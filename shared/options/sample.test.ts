@@ -21,6 +21,7 @@ const DOCUMENTED = {
   env: [
     'KERUTA_TASK_ID',
     'KERUTA_LOG_STREAMING_ENABLED',
+    'KERUTA_LOG_BUFFER_SIZE',
     'KERUTA_LOG_BATCH_SIZE',
     'KERUTA_LOG_FLUSH_INTERVAL',
     'KERUTA_LOG_LEVEL',
@@ -29,6 +30,9 @@ const DOCUMENTED = {
     'KERUTA_WEBSOCKET_RECONNECT_INTERVAL',
     'KERUTA_WEBSOCKET_MAX_RECONNECT_ATTEMPTS',
     'KERUTA_API_URL',
+    'KERUTA_API_TIMEOUT',
+    'KERUTA_API_RETRY_COUNT',
+    'KERUTA_API_RETRY_INTERVAL',
     'KERUTA_AUTH_TOKEN',
     'KERUTA_API_TOKEN',
     'KERUTA_API_KEY',
@@ -36,20 +40,37 @@ const DOCUMENTED = {
     'KERUTA_POD_NAME',
     'KERUTA_POD_NAMESPACE',
     'KERUTA_NODE_NAME',
+    'JWT_SECRET',
+    'LOG_LEVEL',
+    'WEBSOCKET_PORT',
   ],
   keys: [
     'logStreaming.enabled',
     'logStreaming.batchSize',
     'logStreaming.flushInterval',
     'logStreaming.level',
+    'logStreaming.bufferSize',
+    'logStreaming.maxRetries',
+    'logStreaming.retryInterval',
+    'logStreaming.filters.excludePatterns',
+    'logStreaming.filters.includePatterns',
     'logStreaming.filters.maxMessageLength',
+    'performance.rateLimitPerSecond',
     'performance.memoryLimitMB',
     'websocket.url',
     'websocket.heartbeatInterval',
     'websocket.timeout',
     'websocket.reconnectInterval',
     'websocket.maxReconnectAttempts',
+    'websocket.security.verifyCert',
+    'websocket.security.certPath',
     'api.url',
+    'api.timeout',
+    'api.retryCount',
+    'api.retryInterval',
+    'websocket.maxConnections',
+    'websocket.sessionTimeoutMinutes',
+    'websocket.enableCompression',
   ],
   flags: [
     '--task-id',
@@ -70,6 +91,9 @@ const DOCUMENTED = {
     '--drain-timeout',
     '--mask',
     '--verbose',
+    '--log-file',
+    '--strict',
+    '--spool-max-age',
   ],
 };
 
@@ -121,9 +145,14 @@ test('every documented name is in the table, and no name twice', () => {
   }
 });
 
+/** Names of other programs' that keruta's documents give to the relay. */
+const SEED = ['JWT_SECRET', 'LOG_LEVEL', 'WEBSOCKET_PORT'];
+
 test("the agent's variables begin with KERUTA_, the relay's with KERUTA_RELAY_", () => {
-  for (const row of Object.values(relayOptions as Table))
-    for (const name of envNames(row)) assert.match(name, /^KERUTA_RELAY_/);
+  for (const row of Object.values(relayOptions as Table)) {
+    for (const [at, name] of envNames(row).entries())
+      assert.ok(name.startsWith('KERUTA_RELAY_') || (at > 0 && SEED.includes(name)), name);
+  }
   for (const row of Object.values(agentOptions as Table))
     for (const name of envNames(row)) assert.match(name, /^KERUTA_(?!RELAY_)/);
 });

@@ -16,26 +16,43 @@ const WIDTH = 118;
 
 /** keruta.config.yaml: the options tables, printed. */
 export function sampleConfig(): string {
-  const agent = sections(agentOptions, 'The agent');
-  const relay = sections(relayOptions, 'The relay');
-  return [HEAD, ...agent, ...relay].join('\n');
+  const program = (title: string, table: Table) => [
+    `# ${'─'.repeat(6)} ${title} ${'─'.repeat(6)}`,
+    '',
+    ...printed(sectionsOf(table), 0),
+  ];
+  return [HEAD, ...program('The agent', agentOptions), ...program('The relay', relayOptions)].join('\n');
 }
 
-function sections(table: Table, title: string): string[] {
-  const lines = [`# ${'─'.repeat(6)} ${title} ${'─'.repeat(6)}`, ''];
-  let open: string[] = [];
+/** A section of the file: keys of its own, and sections within it. */
+interface Section {
+  rows: Map<string, Row>;
+  sections: Map<string, Section>;
+}
+
+/** The rows by their place in the file, in whatever order the table has them: no section may be opened twice. */
+function sectionsOf(table: Table): Section {
+  const root: Section = { rows: new Map(), sections: new Map() };
   for (const row of Object.values(table)) {
     if (row.key === undefined) continue;
     const path = row.key.split('.');
-    const folders = path.slice(0, -1);
-    for (const [depth, folder] of folders.entries()) {
-      if (open.slice(0, depth + 1).join('.') === folders.slice(0, depth + 1).join('.')) continue;
-      lines.push(`${indent(depth)}${folder}:`);
+    const leaf = path.pop() ?? '';
+    let section = root;
+    for (const name of path) {
+      const inner = section.sections.get(name) ?? { rows: new Map(), sections: new Map() };
+      section.sections.set(name, inner);
+      section = inner;
     }
-    open = folders;
-    lines.push(...entry(row, path.at(-1) ?? '', indent(folders.length)), '');
+    section.rows.set(leaf, row);
   }
-  return lines;
+  return root;
+}
+
+function printed({ rows, sections }: Section, depth: number): string[] {
+  const before = '  '.repeat(depth);
+  const keys = [...rows].flatMap(([key, row]) => [...entry(row, key, before), '']);
+  const inner = [...sections].flatMap(([name, section]) => [`${before}${name}:`, ...printed(section, depth + 1)]);
+  return [...keys, ...inner];
 }
 
 function entry(row: Row, key: string, before: string): string[] {
@@ -58,14 +75,23 @@ function entry(row: Row, key: string, before: string): string[] {
 }
 
 /** The default, or an example. */
-function yamlOf(row: Row): string {
-  const { kind } = row;
-  const value: unknown = row.default;
-  const plain = value !== undefined && typeof value !== 'function' && typeof value !== 'object';
-  if (plain) return kind.print(value);
-  if (Array.isArray(value)) return `['${kind.example}']`;
+function yamlOf({ kind, default: standard }: Row): string {
+  const value: unknown = typeof standard === 'function' ? undefined : standard;
+  if (Array.isArray(value)) {
+    const items = value.length === 0 ? [kind.example] : value.map((one) => kind.print([one]));
+    return `[${items.map(quoted).join(', ')}]`;
+  }
   if (typeof value === 'object' && value !== null) return `{ ${kind.example.replace('=', ': ')} }`;
-  return kind.example;
+  return plainOrQuoted(value === undefined ? kind.example : kind.print(value));
+}
+
+function plainOrQuoted(text: string): string {
+  // What YAML takes for text, or for a number that is read as it was written: no indicator, no `: `, no ` #`.
+  return /^[\w./~-][\w./:~+@ -]*$/.test(text) && !/: |:$| $/.test(text) ? text : quoted(text);
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
 }
 
 function wrap(text: string, width: number): string[] {
@@ -77,8 +103,4 @@ function wrap(text: string, width: number): string[] {
     else lines[lines.length - 1] = `${last} ${word}`;
   }
   return lines;
-}
-
-function indent(depth: number): string {
-  return '  '.repeat(depth);
 }

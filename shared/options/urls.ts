@@ -1,11 +1,29 @@
+import { list } from './kinds.ts';
 import { ValueError, type Kind, type Raw } from './option.ts';
 
 const WEBSOCKET_PATH = '/ws/tasks';
 const API_PATH = '/api/v1';
+/** Each is tried before there is a pause. */
+const MAX_RELAYS = 16;
 
 /** Where agents and viewers connect; the task id is appended. Without a path it gets the usual one. */
 export function websocketUrl(): Kind<string> {
   return urlKind(['ws', 'wss'], 'ws://localhost:8080/ws/tasks', (path) => (path === '' ? WEBSOCKET_PATH : path));
+}
+
+/** One or several of them, each once. */
+export function websocketUrls(): Kind<string[]> {
+  const urls = list(websocketUrl(), ',');
+  return {
+    ...urls,
+    read(raw) {
+      // A flag that is given twice may name several each time.
+      const all = [...new Set(urls.read(Array.isArray(raw) ? raw.join(',') : raw))];
+      if (all.length === 0) throw new ValueError('names no relay');
+      if (all.length > MAX_RELAYS) throw new ValueError(`names ${all.length} relays; ${MAX_RELAYS} are allowed`);
+      return all;
+    },
+  };
 }
 
 /** Where the REST interface is; with or without `/api/v1`. */
@@ -31,16 +49,35 @@ function sibling(from: string, fromPath: string, toPath: string): string {
   return `${schemes[url.protocol]}//${url.host}${prefix}${toPath}`;
 }
 
+/** Any address of these schemes. It may hold a password or a key, which `config` and errors don't show. */
+export function url(schemes: readonly string[], example: string): Kind<string> {
+  return {
+    placeholder: 'URL',
+    example,
+    print: String,
+    show: withoutSecrets,
+    read: (raw) => parsed(raw, schemes).href,
+  };
+}
+
+/** The URL with its password and what stands in its query and fragment replaced. */
+export function withoutSecrets(address: string): string {
+  const shown = new URL(address);
+  if (shown.password !== '') shown.password = '***';
+  // A user without a password is often a token.
+  else if (shown.username !== '') shown.username = '***';
+  if (shown.search !== '') shown.search = '***';
+  if (shown.hash !== '') shown.hash = '***';
+  return shown.href;
+}
+
 function urlKind(schemes: readonly string[], example: string, complete: (path: string) => string): Kind<string> {
   return {
     placeholder: 'URL',
     example,
     print: String,
     read(raw: Raw) {
-      const url = typeof raw === 'string' && URL.canParse(raw.trim()) ? new URL(raw.trim()) : undefined;
-      if (!url || !schemes.includes(url.protocol.slice(0, -1)) || url.host === '') {
-        throw new ValueError(`is not a URL that begins with ${schemes.map((one) => `${one}://`).join(' or ')}`);
-      }
+      const url = parsed(raw, schemes);
       // It is recorded and shown; secrets have their own options.
       if (url.username !== '' || url.password !== '') {
         throw new ValueError('holds a user or password; give a token with KERUTA_AUTH_TOKEN instead', { secret: true });
@@ -50,4 +87,13 @@ function urlKind(schemes: readonly string[], example: string, complete: (path: s
       return `${url.protocol}//${url.host}${complete(url.pathname.replace(/\/+$/, ''))}`;
     },
   };
+}
+
+function parsed(raw: Raw, schemes: readonly string[]): URL {
+  const text = typeof raw === 'string' ? raw.trim() : '';
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && schemes.includes(url.protocol.slice(0, -1)) && url.host !== '') return url;
+  // What it was meant to be may hold a password.
+  const secret = /[@?]/.test(text);
+  throw new ValueError(`is not a URL that begins with ${schemes.map((one) => `${one}://`).join(' or ')}`, { secret });
 }
