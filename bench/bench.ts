@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { pathRows } from './path.ts';
+import { secureRows } from './secure.ts';
 import { stageRows } from './stages.ts';
 import { printTable, reaches, type Row } from './table.ts';
 
@@ -11,11 +12,13 @@ import { printTable, reaches, type Row } from './table.ts';
  *
  *     npm run bench              about two minutes
  *     npm run bench -- --smoke   seconds: shows that the benchmark works; its figures mean nothing
+ *     npm run bench -- --tls --auth   what TLS, and tokens and limits, cost; nothing else
  *     npm run bench -- --json    for machines
  */
 const smoke = process.argv.includes('--smoke');
 const json = process.argv.includes('--json');
 const scale = smoke ? 0.1 : 1;
+const security = { tls: process.argv.includes('--tls'), auth: process.argv.includes('--auth') };
 
 const folder = mkdtempSync(join(tmpdir(), 'keruta-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -27,7 +30,15 @@ execFileSync(process.execPath, [join(import.meta.dirname, '../scripts/build.ts')
 
 const start = performance.now();
 const rows: Row[] = [];
-for (const source of [stageRows(scale), pathRows(folder, scale)]) {
+const onlySecurity = security.tls || security.auth;
+const sources = onlySecurity
+  ? [secureRows(folder, scale, security)]
+  : [
+      stageRows(scale),
+      pathRows(folder, scale),
+      ...(smoke ? [secureRows(folder, scale, { tls: true, auth: true })] : []),
+    ];
+for (const source of sources) {
   for await (const row of source) {
     rows.push(row);
     progress(row.what);

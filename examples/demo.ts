@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { LogPrinter } from '../agent/log-printer.ts';
+import { Dialer } from '../agent/dialer.ts';
 import { viewerConnect } from '../agent/logs-socket.ts';
 import { tail } from '../client/tail.ts';
 import { Program } from './demo-programs.ts';
@@ -107,9 +108,9 @@ async function show(url: string, tally: Tally, signal: AbortSignal): Promise<voi
   const screen = new Screen({ plain: !color });
   const timer = setInterval(() => say(screen.tick(performance.now())), TICK_MS);
   const connect = viewerConnect({
-    url: `${url.replace(/^http/, 'ws')}/ws/tasks`,
+    urls: [`${url.replace(/^http/, 'ws')}/ws/tasks`],
     task: TASK,
-    headers: {},
+    dialer: new Dialer({ connectTimeoutMs: END_PATIENCE_MS }),
     timeoutMs: END_PATIENCE_MS,
   });
   try {

@@ -1,7 +1,7 @@
-import { crc32 } from 'node:zlib';
 import { ChunkError, readStoredHeader, type ChunkHeader } from '../shared/chunk.ts';
-import { decodeLines, decompress, type Lines } from '../shared/columns.ts';
+import type { Lines } from '../shared/columns.ts';
 import type { Matches } from './filter.ts';
+import { decodeStored } from './store/decode.ts';
 import type { Stored, StoredChunk, StoredGap } from './store/store.ts';
 
 /** What a reader walks over: consecutive lines of a task, there or missing. */
@@ -23,7 +23,10 @@ export function endLine(segment: Segment): number {
 export class Block {
   readonly kind = 'block';
   readonly task: string;
+  /** Of all its lines, or where `runs` is there, of the first of them. */
   readonly run: string;
+  /** Only where lines of several runs were merged: whose they are, in order. Their counts add up to `count`. */
+  readonly runs: readonly { run: string; count: number }[] | undefined;
   readonly firstLine: number;
   readonly count: number;
   /** Undefined if it can't be read: the lines are lost. */
@@ -36,12 +39,14 @@ export class Block {
   readonly #body: Buffer | undefined;
   #lines: Lines | undefined;
   #broken: boolean;
+  #runEnds: Uint32Array | undefined;
   readonly #matches = new Map<string, Matches>();
   readonly #rendered = new Map<string, Buffer>();
 
   constructor(stored: StoredChunk) {
     this.task = stored.task;
     this.run = stored.run;
+    this.runs = stored.runs;
     this.firstLine = stored.firstLine;
     this.count = stored.count;
     this.#storedHeader = stored.header;
@@ -49,7 +54,22 @@ export class Block {
     this.header = unlessBroken(() => readStoredHeader(stored.header));
     if (this.header?.count !== stored.count) this.header = undefined;
     this.#broken = this.header === undefined;
-    this.bytes = OVERHEAD_BYTES + (stored.body?.length ?? 0);
+    this.bytes = OVERHEAD_BYTES + (stored.body?.length ?? 0) + BYTES_PER_RUN * (stored.runs?.length ?? 0);
+  }
+
+  /** The run of the line with this index in the block. */
+  runAt(index: number): string {
+    if (this.runs === undefined) return this.run;
+    this.#runEnds ??= endsOf(this.runs);
+    const ends = this.#runEnds;
+    let at = 0;
+    let behind = ends.length;
+    while (behind - at > 1) {
+      const middle = (at + behind) >>> 1;
+      if (ends[middle - 1] <= index) at = middle;
+      else behind = middle;
+    }
+    return this.runs[at].run;
   }
 
   /** Whether the store sent the body along. */
@@ -63,11 +83,7 @@ export class Block {
     const { header } = this;
     const body = this.#body;
     if (body === undefined) throw new Error(`line ${this.firstLine} of ${this.task} was read without its body`);
-    this.#lines = unlessBroken(() => {
-      const crc = crc32(body, crc32(this.#storedHeader.subarray(8)));
-      if (crc !== header.crc) throw new ChunkError('crc', 'does not match the bytes');
-      return decodeLines(header, decompress(header, body));
-    });
+    this.#lines = unlessBroken(() => decodeStored(header, { header: this.#storedHeader, body }));
     this.#broken = this.#lines === undefined;
     this.#grow(header.rawBytes + BYTES_PER_LINE * header.count);
     return this.#lines;
@@ -99,6 +115,14 @@ export class Block {
   }
 }
 
+/** For each part, the index behind its last line. */
+function endsOf(runs: readonly { count: number }[]): Uint32Array {
+  const ends = new Uint32Array(runs.length);
+  let end = 0;
+  runs.forEach(({ count }, index) => (ends[index] = end += count));
+  return ends;
+}
+
 /** What `read` returns, or undefined if it throws a ChunkError. */
 function unlessBroken<T>(read: () => T): T | undefined {
   try {
@@ -113,3 +137,5 @@ function unlessBroken<T>(read: () => T): T | undefined {
 const OVERHEAD_BYTES = 512;
 /** A time and a start. */
 const BYTES_PER_LINE = 12;
+/** An object of two members. */
+const BYTES_PER_RUN = 64;

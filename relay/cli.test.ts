@@ -50,6 +50,16 @@ describe('what the user has to change is said in a line or two, and the exit cod
       /^keruta-relay: KERUTA_RELAY_LOST_AFTER: "1 year" is not a duration/,
       { KERUTA_RELAY_LOST_AFTER: '1 year' },
     ],
+    [['--listen', '127.0.0.1:1', '--port', '2'], /^keruta-relay: --listen stands for host and port; give either/],
+    [['--listen', '8080'], /^keruta-relay: --listen: .*is none of host:port/],
+    [['--tls-cert', '/c'], /^keruta-relay: TLS takes a certificate and its key: --tls-key .*is missing\n$/],
+    [['--cors-origin', 'https://a.example/x'], /^keruta-relay: --cors-origin: .* https:\/\/a\.example is one/],
+    [['--trust-proxy', '10.0.0.0/33'], /^keruta-relay: --trust-proxy: .*is no address or range/],
+    [
+      ['serve', '--port', '0'],
+      /^keruta-relay: JWT_SECRET: its value has 5 bytes; a secret that can't be guessed has 32 or more; .*\n$/,
+      { JWT_SECRET: 'kurz!' },
+    ],
   ];
   for (const [args, stderr, env] of rows) {
     test(args.join(' '), () => {
@@ -82,17 +92,38 @@ test('serves where it says, answers ready, and stops when asked', async () => {
   assert.equal(await ended(child), 0);
 });
 
-test('warns when it is open to the network without a token, and only then', async () => {
-  const open = await listening(['--host', '0.0.0.0', '--port', '0', '--data', 'd2', '--log-level', 'silent']);
+test('does not open itself to the network without authentication, unless it is told to', async () => {
+  const args = ['--host', '0.0.0.0', '--port', '0', '--log-level', 'silent'];
+  const refused = relay([...args, '--data', 'd2']);
+  assert.equal(refused.code, 2);
+  assert.match(
+    refused.stderr,
+    /^keruta-relay: without authentication, .* 0\.0\.0\.0:0 .*KERUTA_RELAY_AUTH_TOKENS.*keys create.*--insecure-open.*\n$/,
+  );
+
+  const open = await listening([...args, '--data', 'd2', '--insecure-open']);
   open.child.kill('SIGINT');
   assert.equal(await ended(open.child), 0);
-  assert.match(open.stderr(), /^keruta-relay: warning: whoever reaches .* set KERUTA_RELAY_AUTH_TOKENS/);
+  assert.match(open.stderr(), /^keruta-relay: warning: whoever reaches http:.* can read and write all logs\n$/);
 
-  const env = { KERUTA_RELAY_AUTH_TOKENS: 'geheim' };
-  const guarded = await listening(['--host', '0.0.0.0', '--port', '0', '--data', 'd3', '--log-level', 'silent'], env);
+  const guarded = await listening([...args, '--data', 'd3'], { KERUTA_RELAY_AUTH_TOKENS: 'geheim' });
   guarded.child.kill('SIGINT');
   assert.equal(await ended(guarded.child), 0);
   assert.equal(guarded.stderr(), '');
+});
+
+test('listens on several addresses, and says all of them', async () => {
+  const args = ['--listen', '127.0.0.1:0', '--listen', 'localhost:0', '--data', 'd5', '--log-level', 'silent'];
+  const child = spawn(process.execPath, [CLI, ...args], { cwd: folder, env: environment() });
+  children.push(child);
+  const lines: string[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line);
+    if (lines.length === 3) child.kill('SIGTERM');
+  }
+  assert.match(lines[0], /^keruta-relay listens on http:\/\/127\.0\.0\.1:\d+$/);
+  assert.match(lines[1], /^keruta-relay listens on http:\/\/localhost:\d+$/);
+  assert.match(lines[2], /no authentication, and so serves this machine only/);
 });
 
 test('what stands in its way is one sentence, and the exit code is 1', async () => {

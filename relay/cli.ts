@@ -5,6 +5,9 @@ import { relayOptions } from '../shared/options/relay-options.ts';
 import { UsageError } from '../shared/options/usage-error.ts';
 import { runProgram, speakPlainly } from '../shared/program.ts';
 import { addRelayFlags, loadConfig, NAME, type Call } from './cli-call.ts';
+import { addKeys } from './cli-keys.ts';
+import { addStoreTools } from './cli-store.ts';
+import { addToken } from './cli-token.ts';
 
 /** The relay's command line. */
 const HELP = `
@@ -12,6 +15,8 @@ Examples:
   ${NAME}
   ${NAME} --port 0 --data /var/lib/keruta
   KERUTA_RELAY_AUTH_TOKENS=… ${NAME} --host 0.0.0.0
+  ${NAME} keys create --name ci --scope ingest --task 'build-*'
+  KERUTA_RELAY_JWT_SECRET=… ${NAME} token --subject alice --scope read
 
 Everything can also be set in the environment (KERUTA_RELAY_PORT, …) or below 'relay:' in keruta.config.yaml;
 '${NAME} config' shows what counts, and where it comes from.`;
@@ -44,9 +49,12 @@ function program(): Command {
   addRelayFlags(root).action(async (words: string[]) => {
     if (words.length > 0) throw unknownCommand(words[0], root);
     const { serve } = await import('./cli-serve.ts');
-    call.exitCode = await serve((await loadConfig(root)).config);
+    call.exitCode = await serve(await loadConfig(root));
   });
   addConfig(root);
+  addKeys(root, call);
+  addToken(root, call);
+  addStoreTools(root, call);
   return root;
 }
 

@@ -189,14 +189,14 @@ function* pieces(segment: Segment, range: Range): Generator<Piece> {
     return;
   }
   const { header } = segment;
-  const verdict = header && filter.judge(header);
+  const verdict = header && filter.judge(header, segment.runs);
   if (verdict === 'none') {
     yield { event: undefined, behind, work: SEGMENT_WORK };
     return;
   }
   const lines = segment.lines();
   if (lines === undefined) {
-    const counted = header === undefined || verdict === 'search' ? 0 : filter.countIn(header);
+    const counted = header === undefined || verdict === 'search' ? 0 : filter.countIn(header, segment.runs);
     const event: GapEvent = { type: 'gap', fromLine: firstLine, toLine: behind - 1, reason: 'corrupt', counted };
     yield { event, behind, work: SEGMENT_WORK };
     return;
@@ -211,7 +211,9 @@ function* pieces(segment: Segment, range: Range): Generator<Piece> {
     const matches =
       verdict === 'all'
         ? undefined
-        : segment.matches(`${first}-${end} ${filter.key}`, () => filter.match(lines, slice.first, slice.end));
+        : segment.matches(`${first}-${end} ${filter.key}`, () =>
+            filter.match(lines, slice.first, slice.end, segment.runs),
+          );
     const bytes = (starts[end] - starts[first]) * (BATCH_WORK / filter.sliceBytes);
     yield {
       event: matches?.length === 0 ? undefined : { type: 'lines', block: segment, ...slice, matches },

@@ -8,6 +8,8 @@ import { PEER_GONE_AFTER_MS, PING_AFTER_MS } from '../shared/wire.ts';
  * not read the socket, or stood still ourselves, does not count.
  */
 export class Heartbeat {
+  /** Bytes that came and went over all WebSockets, as of the last look. */
+  readonly traffic = { read: 0, written: 0 };
   readonly #watched = new Set<Watched>();
   readonly #clock: () => number;
   #timer: NodeJS.Timeout | undefined;
@@ -39,9 +41,13 @@ export class Heartbeat {
       read: socket.bytesRead,
       taken: 0,
       piled: false,
+      counted: { read: socket.bytesRead, written: socket.bytesWritten },
     };
     this.#watched.add(watched);
-    webSocket.once('close', () => this.#watched.delete(watched));
+    webSocket.once('close', () => {
+      this.#count(watched);
+      this.#watched.delete(watched);
+    });
   }
 
   /** One look at all; public for tests, which own the clock. */
@@ -50,6 +56,7 @@ export class Heartbeat {
     const stoodStill = now - this.#lastTick > STOOD_STILL_MS;
     this.#lastTick = now;
     for (const watched of this.#watched) {
+      this.#count(watched);
       if (stoodStill || livesStill(watched)) watched.heardAt = now;
       if (now - watched.heardAt >= PEER_GONE_AFTER_MS) watched.webSocket.terminate();
       else if (
@@ -60,6 +67,13 @@ export class Heartbeat {
         watched.webSocket.ping();
       }
     }
+  }
+
+  #count(watched: Watched): void {
+    const { bytesRead, bytesWritten } = watched.socket;
+    this.traffic.read += bytesRead - watched.counted.read;
+    this.traffic.written += bytesWritten - watched.counted.written;
+    watched.counted = { read: bytesRead, written: bytesWritten };
   }
 }
 
@@ -87,6 +101,8 @@ interface Watched {
   read: number;
   taken: number;
   piled: boolean;
+  /** What of these was added to the traffic. */
+  counted: { read: number; written: number };
 }
 
 const OPEN = 1;

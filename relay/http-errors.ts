@@ -1,6 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { ERRORS, KerutaError, type ErrorCode } from '../shared/errors.ts';
+import { securityHeaders } from './auth/security-headers.ts';
 import { StoreError } from './store/store.ts';
 
 /** Any error as one that may be shown. What is unexpected keeps its text to itself (the log has it). */
@@ -20,16 +22,24 @@ export function toKerutaError(error: unknown): KerutaError {
 }
 
 /** The JSON of an error, the same over HTTP and on a refused WebSocket. */
-export function errorBody(error: KerutaError, version: string): ErrorBody {
+export function errorBody(error: KerutaError, { version, requestId }: AnswerMeta): ErrorBody {
   const { status, hint } = ERRORS[error.code];
   return {
     error: { code: error.code, message: error.message, status, hint },
-    meta: { timestamp: new Date().toISOString(), version },
+    meta: { timestamp: new Date().toISOString(), version, requestId },
+  };
+}
+
+/** The headers that belong to an error. */
+export function errorHeaders({ code, retryAfterMs }: KerutaError): Record<string, string> {
+  return {
+    ...(code === 'UNAUTHORIZED' ? { 'www-authenticate': 'Bearer realm="keruta"' } : {}),
+    ...(retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
   };
 }
 
 /** Answers on a bare connection, and closes it: requests that never became one, upgrades that are refused. */
-export function refuse(socket: Duplex, error: KerutaError, version: string): void {
+export function refuse(socket: Duplex, error: KerutaError, meta: AnswerMeta): void {
   // The other side may be gone already; there is nobody left to tell.
   socket.on('error', () => socket.destroy());
   if (!socket.writable) {
@@ -37,19 +47,30 @@ export function refuse(socket: Duplex, error: KerutaError, version: string): voi
     return;
   }
   const { status } = ERRORS[error.code];
-  const body = JSON.stringify(errorBody(error, version));
+  const body = JSON.stringify(errorBody(error, meta));
+  const headers = {
+    ...securityHeaders({ tls: socket instanceof TLSSocket }),
+    ...(meta.requestId === undefined ? {} : { 'x-request-id': meta.requestId }),
+    ...errorHeaders(error),
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.once('finish', () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n` +
-      'Content-Type: application/json; charset=utf-8\r\n' +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n` +
-      `Connection: close\r\n\r\n${body}`,
-  );
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
+}
+
+/** What every answer says of itself. */
+export interface AnswerMeta {
+  version: string;
+  /** Absent where nothing came that could have a name. */
+  requestId?: string;
 }
 
 export interface ErrorBody {
   error: { code: ErrorCode; message: string; status: number; hint: string };
-  meta: { timestamp: string; version: string };
+  meta: { timestamp: string; version: string; requestId?: string };
 }
 
 const CODES_BY_STATUS: Record<number, ErrorCode | undefined> = {

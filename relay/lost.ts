@@ -44,6 +44,7 @@ export class LostWatch {
   async #mark(now: number): Promise<void> {
     try {
       const lost = await this.#options.markLost(now - this.#options.lostAfterMs, now);
+      this.#options.onWritten?.();
       for (const run of lost) this.#options.onLost(run);
     } catch (error) {
       this.#options.onError(error);
@@ -55,6 +56,8 @@ export interface LostOptions {
   lostAfterMs: number;
   markLost: (before: number, now: number) => Promise<{ task: string; run: string }[]>;
   onLost: (run: { task: string; run: string }) => void;
+  /** The store has done what it was asked to. */
+  onWritten?: () => void;
   onError: (error: unknown) => void;
   /** ms since 1970, as the store's last-seen times. */
   now: () => number;

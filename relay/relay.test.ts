@@ -10,6 +10,7 @@ import { after, afterEach, before, test, type TestContext } from 'node:test';
 import { WebSocket } from 'ws';
 import { chunkOf, digestOf, FakeAgent } from './ingest.fixture.ts';
 import type { RelayConfig } from '../shared/options/relay-options.ts';
+import { relayConfig } from './relay-config.fixture.ts';
 import { startRelay, type Relay } from './relay.ts';
 
 let folder: string;
@@ -27,17 +28,7 @@ afterEach(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 async function start(name: string, more: Partial<RelayConfig> = {}): Promise<{ relay: Relay; ws: string }> {
-  const relay = await startRelay({
-    host: '127.0.0.1',
-    port: 0,
-    dataDir: join(folder, name),
-    authTokens: [],
-    lostAfterMs: 60_000,
-    minFreeBytes: 0,
-    windowBytes: 64 * 1024 * 1024,
-    logLevel: 'silent',
-    ...more,
-  });
+  const relay = await startRelay(relayConfig({ dataDir: join(folder, name), ...more }));
   running.add(relay);
   return { relay, ws: relay.url.replace('http', 'ws') };
 }

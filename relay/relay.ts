@@ -1,45 +1,88 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pino } from 'pino';
+import { setTimeout as delay } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import { takeLock } from '../shared/lock.ts';
 import type { RelayConfig } from '../shared/options/relay-options.ts';
 import { registerKerutaRoutes } from './api/keruta/routes.ts';
+import { serveNestedAgent } from './api/keruta/nested-agent.ts';
+import { registerWriteRoutes } from './api/keruta/post.ts';
 import { serveViewer } from './api/keruta/viewer.ts';
-import { Auth } from './auth/auth.ts';
+import { TrustedProxies } from './auth/client-address.ts';
+import { Door } from './auth/door.ts';
+import { refuseExposure } from './auth/exposure.ts';
+import { Failures } from './auth/failures.ts';
+import { openAuth } from './auth/open-auth.ts';
+import { Origins } from './auth/origins.ts';
+import { Sessions } from './auth/sessions.ts';
+import { lockFile, storeFile } from './data-folder.ts';
 import { DiskGuard } from './disk.ts';
-import { diskCheck, EventLoopCheck, Health, storeCheck } from './health.ts';
+import { registerDebug } from './debug.ts';
+import { diskCheck, EventLoopCheck, Health, storeCheck, WriteWatch } from './health.ts';
+import { registerHttpLink } from './http-link.ts';
 import { Ingest } from './ingest.ts';
+import { listenAddresses } from './listen-address.ts';
+import { Limits } from './limits/limits.ts';
+import { openLog } from './log.ts';
 import { LostWatch } from './lost.ts';
+import { Intake } from './metrics/intake.ts';
+import { Metrics } from './metrics/metrics.ts';
+import { registerMetrics } from './metrics/routes.ts';
 import { Reader } from './reader.ts';
+import { Retention } from './retention.ts';
+import { Senders } from './senders/senders.ts';
 import { startServer } from './server.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { StoreError } from './store/store.ts';
 import { Tail } from './tail.ts';
+import { openTls } from './tls.ts';
 
 /**
  * A relay: takes in what agents send, keeps it, and lets anyone read it. Resolves when it listens and its store takes
  * writes; rejects with an Error that says what stands in the way, having let go of everything again.
  */
 export async function startRelay(config: RelayConfig): Promise<Relay> {
-  const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }));
+  const log = openLog(config.logLevel);
   const parts = new Parts();
   const ended = Promise.withResolvers<undefined>();
   const stop = async (): Promise<void> => {
     await parts.stop().finally(() => ended.resolve(undefined));
   };
+  let fatal = false;
   const onFatal = (error: StoreError): void => {
     if (parts.stopping) return;
+    fatal = true;
     log.fatal({ err: error }, 'the store is beyond use; the relay ends, agents keep what was not acknowledged');
     stop().catch((problem: unknown) => log.error({ err: problem }, 'the relay did not stop cleanly'));
   };
 
   try {
     await makeFolder(config.dataDir);
-    const lock = takeLock(join(config.dataDir, 'relay.lock'), { what: `the data folder ${config.dataDir}` });
+    const lock = takeLock(lockFile(config.dataDir), { what: `the data folder ${config.dataDir}` });
     parts.started(() => lock.release());
 
-    const store = await openSqliteStore({ path: join(config.dataDir, 'keruta.db') });
+    const { auth, stop: stopAuth } = await openAuth(config, log);
+    parts.started(stopAuth);
+    const listen = listenAddresses(config);
+    const openToAll = config.insecureOpen;
+    refuseExposure({ listen, authRequired: auth.required, openToAll });
+    const tls = await openTls(config, log);
+    if (tls !== undefined) parts.started(() => tls.stop());
+    const sessions = new Sessions();
+    sessions.start();
+    parts.started(() => sessions.stop());
+    const door = new Door({
+      auth,
+      origins: new Origins(config.corsOrigins),
+      proxies: new TrustedProxies(config.trustProxy),
+      failures: new Failures(config.authFailuresPerMinute),
+      certificateScopes: config.tlsClientScopes,
+      openToAll,
+    });
+
+    const store = await openSqliteStore({
+      path: storeFile(config.dataDir),
+      onTrouble: (message) => log.warn({ reason: message }, 'the store could not tidy up; it goes on'),
+    });
     parts.started(() => store.close());
     log.info({ folder: config.dataDir, epoch: store.epoch() }, 'the store is open');
 
@@ -50,9 +93,21 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     const tail = new Tail({ store });
     const reader = new Reader({ store, tail });
 
+    const metrics = new Metrics(packageJson.version);
+    const intake = new Intake({
+      tail,
+      followed: reader.followed,
+      onLatency: (ms) => metrics.stored(ms),
+      now: Date.now,
+    });
+    const limits = new Limits(config);
+    limits.onHit = (limit) => metrics.limited(limit);
+
     const ingest = new Ingest({
       store,
-      tail,
+      tail: intake,
+      limits,
+      meter: metrics,
       disk,
       onFatal,
       log,
@@ -69,11 +124,27 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
       ingest.diskChanged();
     };
 
+    const senders = new Senders({
+      ...{ store, disk, limits, onFatal, log },
+      tail: intake,
+      seenEveryMs: Math.min(10_000, config.lostAfterMs / 3),
+      graceMs: config.lostAfterMs,
+      postIdleMs: config.postIdleMs,
+    });
+    await senders.start();
+    parts.started(() => senders.stop());
+
+    const writes = new WriteWatch(() => ingest.waitingMs);
     const lost = new LostWatch({
       lostAfterMs: config.lostAfterMs,
       markLost: (before, now) => store.markLost(before, now),
-      onLost: (run) => log.warn(run, 'lost an agent'),
+      onWritten: () => writes.worked(),
+      onLost: (run) => {
+        metrics.lostAgent();
+        log.warn(run, 'lost an agent');
+      },
       onError: (error) => {
+        writes.failed(error);
         log.error({ err: error }, 'could not look for lost agents');
         if (error instanceof StoreError && !error.retry) onFatal(error);
       },
@@ -82,37 +153,95 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     lost.start();
     parts.started(() => lost.stop());
 
+    const retention = new Retention({
+      policy: {
+        maxAgeMs: config.retentionMaxAgeMs,
+        maxBytes: config.retentionMaxBytes,
+        maxTaskBytes: config.retentionMaxTaskBytes,
+        maxTaskLines: config.retentionMaxTaskLines,
+      },
+      expire: (policy, now) => store.expire(policy, now),
+      onExpired: (expired) => {
+        metrics.expired(expired);
+        if (expired.chunks > 0) log.info(expired, 'forgot lines that were too old or too many');
+      },
+      onError: (error) => {
+        writes.failed(error);
+        log.error({ err: error }, 'could not forget old lines');
+        if (error instanceof StoreError && !error.retry) onFatal(error);
+      },
+      now: Date.now,
+    });
+    retention.start();
+    parts.started(() => retention.stop());
+
     const eventLoop = new EventLoopCheck();
     eventLoop.start();
     parts.started(() => eventLoop.stop());
     const health = new Health({
-      store: () => storeCheck(store),
+      store: () => storeCheck(store, writes),
       disk: () => diskCheck(disk.state),
       eventLoop: () => eventLoop.find(),
     });
 
+    const speakers = { reader, senders, limits, maxMessageBytes: config.maxMessageBytes, log };
     const server = await startServer({
-      host: config.host,
-      port: config.port,
-      auth: new Auth(config.authTokens),
+      listen,
+      tls,
+      door,
+      sessions,
       health,
-      routes: (api) => registerKerutaRoutes(api, { store, reader }),
+      routes: (api) => {
+        registerKerutaRoutes(api, { store, reader });
+        registerWriteRoutes(api, { store, reader, senders, agents: ingest });
+        registerHttpLink(api, { agents: ingest, limits });
+      },
+      open: (app) => config.metricsOpen && registerMetrics(app, { metrics, open: true }),
+      guarded: (app) => {
+        if (!config.metricsOpen) registerMetrics(app, { metrics, open: false });
+        if (config.debug) registerDebug(app, { log });
+      },
+      limits,
+      maxSockets: Math.ceil(1.5 * config.maxConnections),
+      maxMessageBytes: config.maxMessageBytes,
+      meter: metrics,
       agents: ingest,
-      serveViewer: (socket, taskId) => serveViewer(socket, { taskId, reader, log }),
+      serveViewer: (socket, viewer) =>
+        serveViewer(socket, { ...viewer, ...speakers, sessionTimeoutMs: config.sessionTimeoutMs }),
+      serveNestedAgent: (socket, agent) => serveNestedAgent(socket, { ...agent, ...speakers }),
+      compression: config.compression,
       log,
       version: packageJson.version,
     });
     parts.started(() => server.stop());
-    return { url: server.url, stop, stopped: ended.promise };
+    metrics.watch({
+      ...{ intake, ingest, tail, store },
+      connections: () => ({ agents: ingest.connections, viewers: server.viewers() }),
+      traffic: () => server.traffic,
+      followed: reader.followed,
+      disk: () => disk.state,
+      health: () => health.report(),
+      windowBytes: config.windowBytes,
+    });
+    parts.started(async () => {
+      health.drain();
+      // Without a store there is nothing to go on with.
+      if (!fatal) await delay(config.drainDelayMs);
+    });
+    return { url: server.url, urls: server.urls, authRequired: auth.required, stop, stopped: ended.promise };
   } catch (error) {
     await parts.stop();
-    throw explained(error, config);
+    throw error;
   }
 }
 
 export interface Relay {
-  /** Where it listens, `http://host:port`. */
+  /** The first address that it listens on, `http://host:port`. */
   url: string;
+  /** All of them. */
+  urls: string[];
+  /** Whether it lets nobody in without a token. */
+  authRequired: boolean;
   /** Acknowledges what is under way, sends agents and viewers away, closes the store. Said again, waits for the same. */
   stop(): Promise<void>;
   /** Resolves when it has stopped, asked or by itself (the store is beyond use; the log says why). */
@@ -157,15 +286,4 @@ async function makeFolder(folder: string): Promise<void> {
   } catch (error) {
     throw new Error(`the data folder ${folder} can't be made: ${(error as Error).message}`, { cause: error });
   }
-}
-
-/** What the system says of an address, in words. */
-function explained(error: unknown, { host, port }: RelayConfig): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE')
-    return new Error(`port ${port} of ${host} is already in use by another program`, { cause: error });
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-    return new Error(`this machine has no address ${host}`, { cause: error });
-  if (code === 'EACCES') return new Error(`port ${port} of ${host} may not be opened by this user`, { cause: error });
-  return error;
 }

@@ -7,6 +7,8 @@ import { WebSocket } from 'ws';
 import { KerutaError } from '../shared/errors.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
 import { Auth } from './auth/auth.ts';
+import { doorOf } from './auth/door.fixture.ts';
+import { Sessions } from './auth/sessions.ts';
 import { Health } from './health.ts';
 import { startServer, type Server } from './server.ts';
 import { StoreError } from './store/store.ts';
@@ -20,9 +22,9 @@ let port: string;
 before(async () => {
   const finding = (): { healthy: boolean; message: string } => ({ healthy, message: healthy ? 'fine' : 'broken' });
   server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    auth: new Auth(['secret-token']),
+    listen: [{ host: '127.0.0.1', port: 0 }],
+    door: doorOf(new Auth({ tokens: ['secret-token'] })),
+    sessions: new Sessions(),
     health: new Health({ store: () => ({ healthy: true, message: '' }), disk: finding, eventLoop: finding }),
     routes: (api) => {
       api.get('/fine', () => ({ fine: true }));
@@ -42,8 +44,8 @@ before(async () => {
       },
       stop: () => Promise.resolve(),
     },
-    serveViewer: (socket, task) => {
-      taken.push(`viewer ${task} ${socket.protocol}`);
+    serveViewer: (socket, { taskId }) => {
+      taken.push(`viewer ${taskId} ${socket.protocol}`);
       socket.send('hello');
     },
     log: pino({ level: 'trace' }, { write: (line: string) => void logged.push(line) }),
@@ -98,7 +100,7 @@ const errors: [string, string, RequestInit, number, string, RegExp][] = [
     'TOO_LARGE',
     /large/,
   ],
-  ['a WebSocket address without an upgrade', '/ws/tasks/t1', {}, 400, 'INVALID_INPUT', /WebSocket/],
+  ['a WebSocket address without an upgrade', '/ws/tasks/t1', {}, 426, 'UPGRADE_REQUIRED', /WebSocket/],
 ];
 
 for (const [what, path, init, status, code, message] of errors) {
@@ -157,9 +159,10 @@ for (const [what, path, protocols, expected] of accepted) {
 }
 
 const refusedUpgrades: [string, string, string[], Record<string, string>, number, string, RegExp][] = [
-  ['without a token', '/ws/tasks/t1', [], {}, 401, 'UNAUTHORIZED', /required/],
+  ['an agent without a token', '/ws/tasks/t1', [SUBPROTOCOL], {}, 401, 'UNAUTHORIZED', /required/],
+  ['a viewer with a wrong token', '/ws/tasks/t1?token=x', [], {}, 401, 'UNAUTHORIZED', /not known/],
   ['an agent with a wrong token', '/ws/tasks/t1?token=x', [SUBPROTOCOL], {}, 401, 'UNAUTHORIZED', /not known/],
-  ['another path', '/ws/agent', [], headers, 404, 'NOT_FOUND', /\/ws\/tasks\/\{taskId\}/],
+  ['another path', '/ws/agents', [], headers, 404, 'NOT_FOUND', /\/ws\/tasks\/\{taskId\}/],
   ['no task', '/ws/tasks/', [], headers, 400, 'INVALID_INPUT', /is empty/],
   ['a task id of control characters', '/ws/tasks/a%00b', [], headers, 400, 'INVALID_INPUT', /control/],
   ['a task id of 257 bytes', `/ws/tasks/${'x'.repeat(257)}`, [], headers, 400, 'INVALID_INPUT', /257 bytes/],

@@ -50,6 +50,26 @@ test('what is appended while somebody reads is in memory, from any line in it on
   assert.ok(reader.endsAt(7));
 });
 
+test('what was trimmed is handed out no more, also by a read that began before', async () => {
+  const late = Promise.withResolvers<Stored[]>();
+  const store = { read: () => late.promise } as unknown as Store;
+  const tail = new Tail({ store });
+  const reader = tail.open('t');
+  const read = reader.read({ line: 1, maxBytes: 1 });
+  tail.forget('t', 4);
+  late.resolve([chunk(1), chunk(3)]);
+  await read;
+  assert.equal(reader.recent(1), undefined);
+  for (const line of [5, 7, 9]) tail.stored(chunk(line));
+  tail.forget('t', 7);
+  assert.equal(reader.recent(5), undefined);
+  assert.equal(reader.recent(8), undefined);
+  assert.deepEqual(firstLines(reader.recent(9)), [9]);
+  tail.forget('t', 100);
+  assert.equal(tail.bytes, 0);
+  reader.close();
+});
+
 test('tasks that nobody reads take no memory', () => {
   const tail = new Tail(storeOf(() => []));
   const held: boolean[] = [];

@@ -32,6 +32,11 @@ export class Tail {
     this.#tasks.get(stored.task)?.append(stored);
   }
 
+  /** Lines of a task at or below `throughLine` were trimmed: they are not handed out any more. */
+  forget(task: string, throughLine: number): void {
+    this.#tasks.get(task)?.forget(throughLine);
+  }
+
   /** What a reader of `task` reads through, until it calls `close`. */
   open(task: string): TailReader {
     const tail = this.#tasks.get(task) ?? new TaskTail(task, this.#store, (bytes) => this.#grew(task, bytes));
@@ -95,6 +100,7 @@ class TaskTail {
   readonly #segments: Segment[] = [];
   /** Dropped ones at the front, cut off now and then. */
   #dropped = 0;
+  #trimmedLine = 0;
   readonly #reads = new Map<string, Promise<readonly Segment[]>>();
 
   constructor(task: string, store: Store, onGrow: (bytes: number) => void) {
@@ -116,6 +122,12 @@ class TaskTail {
       this.clear();
     }
     this.#push(toSegment(ownBytes(stored)));
+  }
+
+  /** Whole segments go; what is left of one that reaches beyond is read from the store. */
+  forget(throughLine: number): void {
+    this.#trimmedLine = Math.max(this.#trimmedLine, throughLine);
+    while (this.length > 0 && this.#segments[this.#dropped].firstLine <= throughLine) this.dropFirst();
   }
 
   recent(line: number): readonly Segment[] | undefined {
@@ -144,8 +156,10 @@ class TaskTail {
 
   async #fetch({ line, maxBytes, wants }: ReadThrough): Promise<readonly Segment[]> {
     const stored = await this.#store.read({ from: { task: this.#task, line }, maxBytes, ...(wants && { wants }) });
-    const segments = stored.map(toSegment);
+    const segments = stored.map((one) => toSegment(this.readers > 0 ? ownBytes(one) : one));
     const whole = segments.every((segment) => segment.kind === 'gap' || segment.hasBody);
+    // What was asked for before a trim may come back after it.
+    if (segments.length > 0 && segments[0].firstLine <= this.#trimmedLine) return segments;
     const end = this.endLine;
     if (this.readers > 0 && whole && segments.length > 0 && (end === undefined || end === segments[0].firstLine)) {
       for (const segment of segments) this.#push(segment);
@@ -193,10 +207,15 @@ function bytesOf(segment: Segment): number {
   return segment.kind === 'block' ? segment.bytes : GAP_BYTES;
 }
 
-/** A small chunk may be a slice of what a socket read at once, and keeping it would keep all of that. */
+/**
+ * A chunk may be a slice of what a socket read at once, or of a page from the store: keeping it would keep all of that,
+ * uncounted. Only what makes up most of its memory is kept as it is.
+ */
 function ownBytes(stored: Stored): Stored {
-  if (stored.kind === 'gap' || stored.body === undefined || stored.body.length > MAX_COPIED_BYTES) return stored;
-  return { ...stored, header: Buffer.from(stored.header), body: Buffer.from(stored.body) };
+  if (stored.kind === 'gap' || stored.body === undefined) return stored;
+  const { header, body } = stored;
+  if (body.length > MAX_COPIED_BYTES && 2 * body.length > body.buffer.byteLength) return stored;
+  return { ...stored, header: Buffer.from(header), body: Buffer.from(body) };
 }
 
 const MAX_BYTES = 64 * 1024 * 1024;

@@ -1,100 +1,228 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { MAX_CHUNK_BYTES } from '../shared/chunk.ts';
-import { KerutaError } from '../shared/errors.ts';
+import { ERRORS, KerutaError, type ErrorCode } from '../shared/errors.ts';
 import { taskIdProblem } from '../shared/task-id.ts';
+import type { DrainMessage } from '../shared/viewer-messages.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
-import type { Auth } from './auth/auth.ts';
+import type { Door, Visit } from './auth/door.ts';
+import type { Principal } from './auth/principal.ts';
+import { requestIdOf } from './auth/request-id.ts';
+import type { Sessions } from './auth/sessions.ts';
+import type { Caller } from './caller.ts';
+import { returnAfterMs } from './drain.ts';
 import type { Heartbeat, Wire } from './heartbeat.ts';
-import { refuse } from './http-errors.ts';
-import { closeWithin } from './web-socket.ts';
+import { refuse, toKerutaError } from './http-errors.ts';
+import type { Limits } from './limits/limits.ts';
+import { closeReason, closeWithin } from './web-socket.ts';
 
-/** Decides what a request for a WebSocket becomes: an agent's link, a viewer, or an HTTP error. */
+/** Decides what a request for a WebSocket becomes: an agent's link, a viewer, a sender of JSON, or an HTTP error. */
 export class Upgrades {
   readonly #options: UpgradeOptions;
   readonly #agents = new WebSocketServer({ ...WS_OPTIONS, clientTracking: false, maxPayload: MAX_FRAME_BYTES });
-  readonly #viewers = new WebSocketServer({
-    ...WS_OPTIONS,
-    clientTracking: true,
-    maxPayload: MAX_VIEWER_MESSAGE_BYTES,
-  });
+  readonly #others: WebSocketServer;
 
   #stopping = false;
 
   constructor(options: UpgradeOptions) {
     this.#options = options;
-    for (const server of [this.#agents, this.#viewers]) {
-      server.on('wsClientError', (error, socket) =>
-        refuse(socket, new KerutaError('INVALID_INPUT', error.message), options.version),
+    const { maxMessageBytes = MAX_MESSAGE_BYTES } = options;
+    const maxPayload = maxMessageBytes + OVERSIZE_BYTES;
+    this.#others = new WebSocketServer({ ...WS_OPTIONS, clientTracking: true, maxPayload });
+    for (const server of [this.#agents, this.#others]) {
+      server.on('wsClientError', (error, socket, request) =>
+        refuse(socket, new KerutaError('INVALID_INPUT', error.message), this.#metaOf(request)),
       );
     }
   }
 
   /** The listener for `upgrade` of an HTTP server. */
   readonly handle = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
-    try {
-      // Who comes now would be closed by nobody.
-      if (this.#stopping) throw new KerutaError('DRAINING', 'The relay is stopping.');
-      checkOrigin(request, this.#options.auth);
-      this.#options.auth.check(request);
-      const task = taskOf(request.url ?? '');
-      if (wantsChunks(request)) this.#agent(request, { socket, head, task });
-      else this.#viewer(request, { socket, head, task });
-    } catch (error) {
-      if (!(error instanceof KerutaError)) throw error;
-      refuse(socket, error, this.#options.version);
-    }
+    // Nobody else listens while the token is looked at; what the peer sends meanwhile waits in the socket.
+    const broken = (): void => void socket.destroy();
+    socket.on('error', broken);
+    const visit = { address: this.#options.door.addressOf(request), requestId: requestIdOf(request.headers) };
+    this.#handle(request, { socket, head, visit }).then(
+      () => socket.off('error', broken),
+      (error: unknown) => {
+        const shown = toKerutaError(error);
+        this.#options.meter?.failed(shown.code);
+        const { address, requestId } = visit;
+        const path = (request.url ?? '').split('?', 1)[0];
+        this.#options.log.debug({ path, code: shown.code, address, requestId }, 'refused a WebSocket');
+        if (shown.code === 'INTERNAL_SERVER_ERROR') this.#options.log.error({ err: error }, 'an upgrade failed');
+        refuse(socket, shown, { ...this.#metaOf(request), requestId: visit.requestId });
+      },
+    );
   };
+
+  /** WebSockets of others than agents that are open. */
+  get viewers(): number {
+    return this.#others.clients.size;
+  }
 
   /** Sends all away, agents once what is under way is acknowledged. */
   async stop(): Promise<void> {
     this.#stopping = true;
     const why = { code: 'DRAINING', message: 'The relay is stopping.' } as const;
-    const viewers = Array.from(this.#viewers.clients, (viewer) => closeWithin(viewer, CLOSE_PATIENCE_MS, why));
-    await Promise.all([...viewers, this.#options.agents.stop()]);
-    this.#viewers.close();
+    const others = Array.from(this.#others.clients, (client) => {
+      const drain: DrainMessage = {
+        type: 'drain',
+        retryAfterMs: returnAfterMs(this.viewers),
+        timestamp: new Date().toISOString(),
+      };
+      client.send(JSON.stringify(drain));
+      return closeWithin(client, CLOSE_PATIENCE_MS, why);
+    });
+    await Promise.all([...others, this.#options.agents.stop()]);
+    this.#others.close();
     this.#agents.close();
   }
 
-  #agent(request: IncomingMessage, { socket, head, task }: Upgrade): void {
-    this.#agents.handleUpgrade(request, socket, head, (webSocket) => {
+  async #handle(request: IncomingMessage, upgrade: Upgrade): Promise<void> {
+    const { door } = this.#options;
+    // No browser is an agent.
+    if (offered(request).some(isChunkProtocol) && request.headers.origin !== undefined) {
+      throw new KerutaError('FORBIDDEN', 'No web page may connect as an agent.');
+    }
+    const target = targetOf(request);
+    if (target.kind === 'nested' && this.#options.serveNestedAgent === undefined)
+      throw new KerutaError('NOT_FOUND', 'There is no WebSocket here.');
+    const caller = await door.admitWebSocket(request, upgrade.visit);
+    // Who comes now would be closed by nobody.
+    if (this.#stopping) throw new KerutaError('DRAINING', 'The relay is stopping.');
+    if (upgrade.socket.destroyed) return;
+    if (target.kind === 'viewer') {
+      const { task } = target;
+      this.#accept(request, { upgrade, kind: 'viewer', task }, (webSocket) =>
+        this.#view(webSocket, task, caller, upgrade),
+      );
+      return;
+    }
+    if (caller === undefined) throw new KerutaError('UNAUTHORIZED', 'A token is required.');
+    if (target.kind === 'agent') {
+      caller.principal.requireIfLabelled('ingest', target.task);
+      const { task } = target;
+      this.#accept(request, { upgrade, kind: 'agent', task }, (webSocket) => {
+        this.#watch(webSocket, caller.principal, { endsWithToken: false });
+        this.#options.agents.accept(webSocket, upgrade.socket, task, caller);
+      });
+    } else {
+      if (!caller.principal.has('ingest')) throw new KerutaError('FORBIDDEN', 'The token does not grant ingest.');
+      this.#accept(request, { upgrade, kind: 'sender' }, (webSocket) => {
+        this.#watch(webSocket, caller.principal, { endsWithToken: false });
+        this.#options.serveNestedAgent?.(webSocket, { caller });
+      });
+    }
+  }
+
+  /** Throws a KerutaError if there are too many connections. */
+  #accept(request: IncomingMessage, { upgrade, kind, task }: Accepted, use: (webSocket: WebSocket) => void): void {
+    const { socket, head, visit } = upgrade;
+    const release = this.#options.limits?.connect({ address: visit.address, kind, task });
+    // Also if the handshake fails.
+    if (release !== undefined) socket.once('close', release);
+    const server = kind === 'agent' ? this.#agents : this.#others;
+    server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#options.heartbeat.watch(webSocket, socket);
-      this.#options.agents.accept(webSocket, socket, task);
+      use(webSocket);
     });
   }
 
-  #viewer(request: IncomingMessage, { socket, head, task }: Upgrade): void {
-    this.#viewers.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#options.heartbeat.watch(webSocket, socket);
-      this.#options.serveViewer(webSocket, task);
+  #view(webSocket: WebSocket, taskId: string, caller: Caller | undefined, { visit }: Upgrade): void {
+    let forget = caller && this.#watch(webSocket, caller.principal, { endsWithToken: true });
+    const authenticate = async (token: string): Promise<Principal> => {
+      const { principal } = await this.#options.door.admitToken(token, visit);
+      forget?.();
+      forget = this.#watch(webSocket, principal, { endsWithToken: true });
+      return principal;
+    };
+    this.#options.serveViewer(webSocket, { taskId, caller, visit, authenticate });
+  }
+
+  /** Ends the connection when its token is taken back. */
+  #watch(webSocket: WebSocket, principal: Principal, { endsWithToken }: { endsWithToken: boolean }): () => void {
+    const forget = this.#options.sessions.add({
+      principal,
+      endsWithToken,
+      end: ({ code, message }) => {
+        webSocket.close(ERRORS[code].close, closeReason(message));
+        // A peer that we do not read could not answer.
+        webSocket.resume();
+      },
     });
+    webSocket.once('close', forget);
+    return forget;
+  }
+
+  #metaOf(request: IncomingMessage): { version: string; requestId: string } {
+    return { version: this.#options.version, requestId: requestIdOf(request.headers) };
   }
 }
 
 export interface UpgradeOptions {
-  auth: Auth;
+  door: Door;
+  sessions: Sessions;
   heartbeat: Heartbeat;
   agents: Agents;
-  serveViewer: (webSocket: WebSocket, task: string) => void;
+  serveViewer: (webSocket: WebSocket, viewer: Viewer) => void;
+  serveNestedAgent?: (webSocket: WebSocket, agent: { caller: Caller }) => void;
+  /** Absent: none. */
+  limits?: Pick<Limits, 'connect' | 'request'>;
+  /** The largest body of a request, and text message of others than agents. */
+  maxMessageBytes?: number;
+  /** Told of those that are refused. */
+  meter?: UpgradeMeter;
+  log: Pick<Logger, 'debug' | 'error'>;
   version: string;
+}
+
+export interface UpgradeMeter {
+  /** A client was told this error. */
+  failed(code: ErrorCode): void;
 }
 
 /** Who takes over the agents' sockets. */
 export interface Agents {
-  accept(webSocket: WebSocket, wire: Wire, task: string): void;
+  accept(webSocket: WebSocket, wire: Wire, task: string, caller: Caller): void;
   stop(): Promise<void>;
+}
+
+/** Who wants to look at a task, or to write to it in JSON. */
+export interface Viewer {
+  taskId: string;
+  /** Undefined: a token is required, and none came with the upgrade. */
+  caller: Caller | undefined;
+  /** What is known of it also without a token. */
+  visit: Visit;
+  /** Whose token it is that came later. Rejects with a KerutaError. */
+  authenticate: (token: string) => Promise<Principal>;
+}
+
+interface Accepted {
+  upgrade: Upgrade;
+  kind: 'agent' | 'viewer' | 'sender';
+  task?: string;
 }
 
 interface Upgrade {
   socket: Socket;
   head: Buffer;
-  task: string;
+  visit: Visit;
 }
 
-/** The task that a path names. Throws a KerutaError for any other path, or a task id that can't be one. */
-function taskOf(url: string): string {
-  const path = url.split('?', 1)[0];
+type Target = { kind: 'agent' | 'viewer'; task: string } | { kind: 'nested' };
+
+/** What a path and its subprotocols ask for. Throws a KerutaError for what is not here. */
+function targetOf(request: IncomingMessage): Target {
+  const path = (request.url ?? '').split('?', 1)[0];
+  if (/^\/ws\/agent\/?$/.test(path)) return { kind: 'nested' };
+  return { kind: wantsChunks(request) ? 'agent' : 'viewer', task: taskOf(path) };
+}
+
+function taskOf(path: string): string {
   const encoded = /^\/ws\/tasks\/([^/]*)\/?$/.exec(path)?.[1];
   if (encoded === undefined)
     throw new KerutaError('NOT_FOUND', 'There is no WebSocket here; it is at /ws/tasks/{taskId}.');
@@ -109,28 +237,11 @@ function taskOf(url: string): string {
   return task;
 }
 
-/**
- * Browsers let any page connect to any WebSocket, and say whose page it is. Without tokens only the relay's own pages and
- * those of this machine may read; agents are no browsers at all.
- */
-function checkOrigin({ headers }: IncomingMessage, auth: Auth): void {
-  const { origin, host } = headers;
-  if (origin === undefined) return;
-  const agent = headers['sec-websocket-protocol']?.includes('keruta.chunk.') ?? false;
-  const from = URL.canParse(origin) ? new URL(origin) : undefined;
-  const known = from !== undefined && (from.host === host || LOOPBACK.has(from.hostname));
-  if (agent || (!auth.required && !known)) {
-    throw new KerutaError('FORBIDDEN', `A page of ${JSON.stringify(origin)} may not connect here.`);
-  }
-}
-
-const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
-
 /** Whether an agent asks. Throws a KerutaError if it speaks only versions that we don't. */
 function wantsChunks(request: IncomingMessage): boolean {
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
-  if (offered.includes(SUBPROTOCOL)) return true;
-  const foreign = offered.filter((protocol) => protocol.startsWith('keruta.chunk.'));
+  const protocols = offered(request);
+  if (protocols.includes(SUBPROTOCOL)) return true;
+  const foreign = protocols.filter(isChunkProtocol);
   if (foreign.length === 0) return false;
   throw new KerutaError(
     'UNSUPPORTED_PROTOCOL',
@@ -138,16 +249,25 @@ function wantsChunks(request: IncomingMessage): boolean {
   );
 }
 
+function offered({ headers }: IncomingMessage): string[] {
+  return (headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
+}
+
+function isChunkProtocol(protocol: string): boolean {
+  return protocol.startsWith('keruta.chunk.');
+}
+
 const WS_OPTIONS = {
   noServer: true,
   perMessageDeflate: false,
   /** A peer that does not answer our close. */
   closeTimeout: 5000,
-  handleProtocols: (offered: Set<string>) =>
-    offered.has(SUBPROTOCOL) ? SUBPROTOCOL : (offered.values().next().value ?? false),
+  handleProtocols: (protocols: Set<string>) =>
+    protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : (protocols.values().next().value ?? false),
 };
 /** A chunk that is a little too long shall be refused by its number, which an agent can act on; far too long, 1009. */
 const MAX_FRAME_BYTES = MAX_CHUNK_BYTES + 64 * 1024;
-/** A subscription with long lists of filters. */
-const MAX_VIEWER_MESSAGE_BYTES = 256 * 1024;
+const MAX_MESSAGE_BYTES = 1024 * 1024;
+/** A JSON message that is a little too large shall be answered with an error that says so; far too large, 1009. */
+const OVERSIZE_BYTES = 64 * 1024;
 const CLOSE_PATIENCE_MS = 1000;

@@ -1,4 +1,4 @@
-import type { WebSocket } from 'ws';
+import type { AgentSocket } from './agent-socket.ts';
 import { ERRORS, type ErrorCode } from '../shared/errors.ts';
 
 /** Why we close a socket: a row of the errors table, and what happened here. */
@@ -21,7 +21,11 @@ export function closeReason(text: string): string {
 }
 
 /** Closes a socket and resolves when it is closed; one whose peer does not answer within `patienceMs` is cut. */
-export function closeWithin(socket: WebSocket, patienceMs: number, why: CloseReason): Promise<void> {
+export function closeWithin(
+  socket: Pick<AgentSocket, 'readyState' | 'close' | 'terminate' | 'resume' | 'once'>,
+  patienceMs: number,
+  why: CloseReason,
+): Promise<void> {
   if (socket.readyState === CLOSED) return Promise.resolve();
   return new Promise((resolve) => {
     const timer = setTimeout(() => socket.terminate(), patienceMs);

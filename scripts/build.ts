@@ -46,6 +46,7 @@ const PROGRAMS: Program[] = [
       'relay-cli': 'relay/cli.ts',
       'sqlite-writer': 'relay/store/sqlite-writer.ts',
       'sqlite-reader': 'relay/store/sqlite-reader.ts',
+      'sqlite-merger': 'relay/store/sqlite-merger.ts',
     },
     passesSignals: false,
     flags: ['--disable-sigusr1'],

@@ -1,9 +1,17 @@
-import { CHUNK_HEADER_BYTES, encodeGap, readHeader, readStoredHeader, type GapReason } from '../../shared/chunk.ts';
-import { decodeLines, decompress, encodeLines } from '../../shared/columns.ts';
+import {
+  CHUNK_HEADER_BYTES,
+  ChunkError,
+  encodeGap,
+  readHeader,
+  readStoredHeader,
+  type GapReason,
+} from '../../shared/chunk.ts';
+import { encodeLines } from '../../shared/columns.ts';
 import { advanceDigest, EMPTY_DIGEST } from '../../shared/digest.ts';
 import { kindOf } from '../../shared/line.ts';
 import { newUlid } from '../../shared/ulid.ts';
-import type { AppendOutcome, EndOutcome, EndRun, OpenRun, Read, Store } from './store.ts';
+import { decodeStored } from './decode.ts';
+import type { AppendOutcome, EndOutcome, EndRun, OpenRun, Read, Store, Stored } from './store.ts';
 
 /** A hello of a new run. */
 export function openRun(task: string, said: Partial<OpenRun> = {}): OpenRun {
@@ -96,9 +104,30 @@ export class TestRun {
   }
 }
 
+/** What else than the text is asked of a walk over lines. */
+interface WalkOptions {
+  /** What stands for the lines of a chunk that can't be read. Without it such a chunk is an error. */
+  unreadable?: string;
+}
+
 /** Every line from a place on, as "number text"; each line of a gap as "number reason". Reads in small steps. */
-export async function linesOf(store: Store, from: Read['from']): Promise<string[]> {
-  const lines: string[] = [];
+export async function linesOf(store: Store, from: Read['from'], options: WalkOptions = {}): Promise<string[]> {
+  return (await walk(store, from, options)).map(({ number, text }) => `${number} ${text}`);
+}
+
+/** Whose each line is, as "number run". */
+export async function runsOf(store: Store, from: Read['from']): Promise<string[]> {
+  return (await walk(store, from)).map(({ number, run }) => `${number} ${run}`);
+}
+
+interface Walked {
+  number: number;
+  text: string;
+  run: string;
+}
+
+async function walk(store: Store, from: Read['from'], options: WalkOptions = {}): Promise<Walked[]> {
+  const lines: Walked[] = [];
   let next = 'task' in from ? Math.max(1, from.line) : from.position;
   for (;;) {
     const place = 'task' in from ? { task: from.task, line: next } : { position: next };
@@ -107,21 +136,44 @@ export async function linesOf(store: Store, from: Read['from']): Promise<string[
     for (const stored of read) {
       const first = 'task' in from ? stored.firstLine : (stored.position ?? NaN);
       if (first > next && 'task' in from) throw new Error(`a hole: ${first} follows, ${next} was expected`);
-      const texts = textsOf(stored);
-      for (let i = Math.max(0, next - first); i < stored.count; i++) lines.push(`${first + i} ${texts(i)}`);
+      if (first < next && lines.length > 0) throw new Error(`${first} came again, ${next} was expected`);
+      const [texts, runs] = [textsOf(stored, options), runsIn(stored)];
+      for (let i = Math.max(0, next - first); i < stored.count; i++) {
+        lines.push({ number: first + i, text: texts(i), run: runs(i) });
+      }
       next = first + stored.count;
     }
   }
 }
 
-function textsOf(stored: Awaited<ReturnType<Store['read']>>[number]): (index: number) => string {
-  if (stored.kind === 'gap') return () => stored.reason;
+function runsIn(stored: Stored): (index: number) => string {
+  const runs = 'runs' in stored ? stored.runs : undefined;
+  if (!runs) return () => String(stored.run);
+  const each = runs.flatMap(({ run, count }) => new Array<string>(count).fill(run));
+  if (each.length !== stored.count || each[0] !== stored.run) throw new Error('the runs do not add up');
+  return (index) => each[index];
+}
+
+function textsOf(stored: Stored, { unreadable }: WalkOptions): (index: number) => string {
+  if (stored.kind === 'gap')
+    return () => (unreadable !== undefined && stored.reason === 'corrupt' ? unreadable : stored.reason);
   const header = readStoredHeader(stored.header);
   if (header.count !== stored.count) throw new Error('the header counts otherwise than the store');
   if (header.run !== stored.run || stored.header.length !== CHUNK_HEADER_BYTES)
     throw new Error('the header is not the chunk’s');
   const { body } = stored;
   if (!body) throw new Error('a chunk came without its body');
-  const { text, starts } = decodeLines(header, decompress(header, body));
-  return (index) => text.toString('utf8', starts[index], starts[index + 1] - 1);
+  try {
+    const { text, starts, kinds, times, metadata } = decodeStored(header, { header: stored.header, body });
+    return (index) => {
+      const more = [kinds[index], times[index], metadata?.[index] ?? ''].join('/');
+      return `${text.toString('utf8', starts[index], starts[index + 1] - 1)}${more === DEFAULT_LINE ? '' : ` ${more}`}`;
+    };
+  } catch (error) {
+    if (!(error instanceof ChunkError) || unreadable === undefined) throw error;
+    return () => unreadable;
+  }
 }
+
+/** What `TestRun.chunk` gives each line besides its text; of others it is shown. */
+const DEFAULT_LINE = `${kindOf('stdout', 'INFO')}/1000/`;

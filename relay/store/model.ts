@@ -1,23 +1,44 @@
-import { CHUNK_HEADER_BYTES, CODEC_GAP, readHeader, readStoredHeader, type ChunkHeader } from '../../shared/chunk.ts';
-import { advanceDigest, EMPTY_DIGEST } from '../../shared/digest.ts';
-import { PAIRS } from '../../shared/line.ts';
+import { CODEC_GAP, readHeader } from '../../shared/chunk.ts';
+import { advanceDigest } from '../../shared/digest.ts';
 import { clipOverlap } from './clip.ts';
-import { endStatus, taskStatus } from './status.ts';
+import {
+  bytesOf,
+  clipped,
+  headerOf,
+  headOf,
+  lastLine,
+  matches,
+  newRun,
+  newTask,
+  recordOf,
+  storedOf,
+  sum,
+  timesOf,
+  type ModelChunk,
+  type ModelRun,
+  type ModelTask,
+} from './model-records.ts';
+import { endStatus } from './status.ts';
 import {
   StoreError,
   type Append,
   type AppendOutcome,
   type EndOutcome,
   type EndRun,
+  type Expired,
+  type ExpirePolicy,
   type OpenedRun,
   type OpenRun,
   type Read,
   type RunRecord,
   type Store,
   type Stored,
+  type StoreSize,
   type TaskHead,
+  type TaskNote,
   type TaskQuery,
   type TaskRecord,
+  type Trimmed,
 } from './store.ts';
 import { wantsBody } from './wants.ts';
 
@@ -29,30 +50,6 @@ export class ModelState {
   readonly chunks: ModelChunk[] = [];
   readonly tasks: ModelTask[] = [];
   onChange = new Set<() => void>();
-}
-
-interface ModelTask {
-  task: string;
-  createdAt: number;
-  updatedAt: number;
-  nextLine: number;
-  trimmedLine: number;
-  revision: number;
-  name?: string;
-  pipelineId?: string;
-  runs: ModelRun[];
-}
-
-interface ModelRun extends RunRecord {
-  fence: number;
-}
-
-interface ModelChunk {
-  task: string;
-  run: string;
-  firstLine: number;
-  position: number;
-  bytes: Buffer;
 }
 
 /**
@@ -74,12 +71,7 @@ export class ModelStore implements Store {
 
   open(open: OpenRun): Promise<OpenedRun> {
     return this.#change(() => {
-      let task = this.#task(open.task);
-      if (!task) {
-        const { task: name, now } = open;
-        task = { task: name, createdAt: now, updatedAt: now, nextLine: 1, trimmedLine: 0, revision: 0, runs: [] };
-        this.#state.tasks.push(task);
-      }
+      const task = this.#taskOrNew(open.task, open.now);
       let run = this.#run(open.task, open.run);
       if (!run) {
         run = newRun(open);
@@ -122,7 +114,7 @@ export class ModelStore implements Store {
     const { nextLine: firstLine } = task;
     const { position } = this.#state;
     if (run.status === 'lost') this.#setStatus(run, 'running', now);
-    this.#state.chunks.push({ task: run.task, run: run.run, firstLine, position, bytes });
+    this.#state.chunks.push({ task: run.task, run: run.run, firstLine, position, bytes, at: now });
     this.#state.position += count;
     task.nextLine += count;
     task.updatedAt = Math.max(task.updatedAt, now);
@@ -173,16 +165,86 @@ export class ModelStore implements Store {
     });
   }
 
-  trim(name: string, throughLine: number): Promise<number> {
+  trim(name: string, throughLine: number): Promise<Trimmed> {
     return this.#change(() => {
       const task = this.#task(name);
-      if (!task) return 0;
-      const { chunks } = this.#state;
-      for (const chunk of chunks.filter((chunk) => chunk.task === name && lastLine(chunk) <= throughLine)) {
-        task.trimmedLine = lastLine(chunk);
-        chunks.splice(chunks.indexOf(chunk), 1);
+      if (!task) return { trimmedLine: 0, lines: 0 };
+      const through = Math.min(throughLine, task.nextLine - 1);
+      let lines = 0;
+      for (const chunk of this.#chunksOf(name)) {
+        if (chunk.firstLine <= through) lines += this.#forget(task, chunk, through);
       }
-      return task.trimmedLine;
+      return { trimmedLine: task.trimmedLine, lines };
+    });
+  }
+
+  /** Forgets what a chunk holds at or below a line. Answers how many lines, gaps not counted. */
+  #forget(task: ModelTask, chunk: ModelChunk, through: number): number {
+    const { chunks } = this.#state;
+    const header = headerOf(chunk);
+    const count = Math.min(header.count, through - chunk.firstLine + 1);
+    const rest = count < header.count ? [clipped(chunk, count)] : [];
+    chunks.splice(chunks.indexOf(chunk), 1, ...rest);
+    task.trimmedLine = chunk.firstLine + count - 1;
+    return header.codec === CODEC_GAP ? 0 : count;
+  }
+
+  lastLineUntil(name: string, time: number): Promise<number> {
+    return this.#change(() => {
+      let line = 0;
+      for (const chunk of this.#chunksOf(name)) {
+        const times = timesOf(chunk);
+        const later = times.findIndex((one) => one > time);
+        if (later === 0) return line;
+        if (later > 0) return chunk.firstLine + later - 1;
+        line = lastLine(chunk);
+      }
+      return line;
+    });
+  }
+
+  expire(policy: ExpirePolicy, now: number): Promise<Expired> {
+    return this.#change(() => {
+      const { maxAgeMs = Infinity, maxBytes = Infinity, maxTaskBytes = Infinity, maxTaskLines = Infinity } = policy;
+      const gone: ModelChunk[] = [];
+      const drop = (task: ModelTask, chunk: ModelChunk): void => {
+        this.#forget(task, chunk, Infinity);
+        gone.push(chunk);
+      };
+      const kept = this.#state.tasks.filter(({ pinned }) => !pinned);
+      for (const task of kept) {
+        for (const chunk of this.#chunksOf(task.task)) chunk.at = Math.min(chunk.at, now);
+        for (const chunk of this.#chunksOf(task.task)) {
+          const { storedBytes, lines } = this.#record(task);
+          if (chunk.at < now - maxAgeMs || storedBytes > maxTaskBytes || lines > maxTaskLines) drop(task, chunk);
+          else break;
+        }
+      }
+      for (const chunk of [...this.#state.chunks]) {
+        const task = kept.find(({ task: name }) => name === chunk.task);
+        if (task && sum(this.#state.chunks, bytesOf) > maxBytes) drop(task, chunk);
+      }
+      const tasks = new Set(gone.map(({ task }) => task)).size;
+      const lines = sum(gone, (chunk) => timesOf(chunk).length);
+      return { tasks, chunks: gone.length, lines, bytes: sum(gone, bytesOf) };
+    });
+  }
+
+  pin(name: string, pinned: boolean): Promise<boolean> {
+    return this.#change(() => {
+      const task = this.#task(name);
+      if (task) task.pinned = pinned;
+      return task !== undefined;
+    });
+  }
+
+  annotate(name: string, note: TaskNote, now: number): Promise<void> {
+    return this.#change(() => {
+      const task = this.#taskOrNew(name, now);
+      const said = Object.entries(note).filter(([, value]) => value !== undefined);
+      Object.assign(task.note, Object.fromEntries(said));
+      task.revision++;
+      task.updatedAt = Math.max(task.updatedAt, now);
     });
   }
 
@@ -281,10 +343,10 @@ export class ModelStore implements Store {
     return this.#change(() => (this.#task(task)?.runs ?? []).map(({ fence: _, ...run }) => structuredClone(run)));
   }
 
-  size(): Promise<{ bytes: number; chunks: number }> {
+  size(): Promise<StoreSize> {
     return this.#change(() => {
       const { chunks } = this.#state;
-      return { bytes: chunks.reduce((bytes, chunk) => bytes + chunk.bytes.length, 0), chunks: chunks.length };
+      return { bytes: sum(chunks, ({ bytes }) => bytes.length), chunks: chunks.length, pendingBytes: 0, freeBytes: 0 };
     });
   }
 
@@ -320,90 +382,19 @@ export class ModelStore implements Store {
     task.updatedAt = Math.max(task.updatedAt, now);
   }
 
-  #record(task: ModelTask): TaskRecord {
-    const headers = this.#state.chunks.filter((chunk) => chunk.task === task.task).map(headerOf);
-    const chunks = headers.filter(({ codec }) => codec !== CODEC_GAP);
-    const gaps = headers.filter(({ codec }) => codec === CODEC_GAP);
-    const newest = task.runs[task.runs.length - 1];
-    const { name, pipelineId, createdAt, updatedAt } = task;
-    return {
-      ...headOf(task),
-      task: task.task,
-      ...(name === undefined ? {} : { name }),
-      ...(pipelineId === undefined ? {} : { pipelineId }),
-      labels: { ...newest.labels },
-      createdAt,
-      updatedAt,
-      exitCode: newest.exitCode,
-      signal: newest.signal,
-      lines: sum(chunks, ({ count }) => count),
-      counts: Array.from({ length: PAIRS }, (_, pair) => sum(chunks, ({ counts }) => counts[pair])),
-      textBytes: sum(chunks, ({ textBytes }) => textBytes),
-      storedBytes: sum(chunks, ({ bodyBytes }) => bodyBytes + CHUNK_HEADER_BYTES),
-      missing: sum(gaps, ({ count }) => count),
-      minTime: chunks.length === 0 ? null : Math.min(...chunks.map(({ minTime }) => minTime)),
-      maxTime: chunks.length === 0 ? null : Math.max(...chunks.map(({ maxTime }) => maxTime)),
-    };
+  #taskOrNew(name: string, now: number): ModelTask {
+    const known = this.#task(name);
+    if (known) return known;
+    const task = newTask(name, now);
+    this.#state.tasks.push(task);
+    return task;
   }
-}
 
-function newRun(open: OpenRun): ModelRun {
-  const { epoch: _epoch, ackedSeq: _acked, now, ...said } = open;
-  return {
-    ...said,
-    fence: 0,
-    status: 'running',
-    openedAt: now,
-    lastSeen: now,
-    endedAt: null,
-    exitCode: null,
-    signal: null,
-    reason: null,
-    nextSeq: 0,
-    reportedSeq: 0,
-    digest: EMPTY_DIGEST,
-    verified: null,
-    lines: 0,
-    textBytes: 0,
-    missing: 0,
-  };
-}
+  #chunksOf(task: string): ModelChunk[] {
+    return this.#state.chunks.filter((chunk) => chunk.task === task);
+  }
 
-function headOf({ nextLine, trimmedLine, revision, runs }: ModelTask): TaskHead {
-  const openRuns = runs.filter(({ endedAt }) => endedAt === null).length;
-  return { nextLine, trimmedLine, revision, status: taskStatus(runs), openRuns, runs: runs.length };
-}
-
-function storedOf({ task, run, firstLine, position, bytes }: ModelChunk, header: ChunkHeader, wanted: boolean): Stored {
-  const place = { task, run, firstLine, position, count: header.count };
-  if (header.reason) return { kind: 'gap', ...place, reason: header.reason, time: header.minTime };
-  const chunk = { kind: 'chunk', ...place, header: bytes.subarray(0, CHUNK_HEADER_BYTES) } as const;
-  return wanted ? { ...chunk, body: bytes.subarray(CHUNK_HEADER_BYTES) } : chunk;
-}
-
-function matches(record: TaskRecord, query: TaskQuery): boolean {
-  const text = query.q === undefined ? undefined : foldAscii(query.q);
-  return (
-    (query.status === undefined || record.status === query.status) &&
-    (query.pipelineId === undefined || record.pipelineId === query.pipelineId) &&
-    (query.since === undefined || record.createdAt >= query.since) &&
-    Object.entries(query.labels ?? {}).every(([key, value]) => record.labels[key] === value) &&
-    (text === undefined || [record.task, record.name ?? ''].some((name) => foldAscii(name).includes(text)))
-  );
-}
-
-function foldAscii(text: string): string {
-  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-}
-
-function headerOf(chunk: ModelChunk): ChunkHeader {
-  return readStoredHeader(chunk.bytes);
-}
-
-function lastLine(chunk: ModelChunk): number {
-  return chunk.firstLine + headerOf(chunk).count - 1;
-}
-
-function sum<T>(items: T[], of: (item: T) => number): number {
-  return items.reduce((total, item) => total + of(item), 0);
+  #record(task: ModelTask): TaskRecord {
+    return recordOf(task, this.#chunksOf(task.task));
+  }
 }

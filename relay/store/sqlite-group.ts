@@ -1,4 +1,4 @@
-import type { Append, AppendOutcome, EndOutcome, EndRun, OpenedRun, OpenRun, StoreError } from './store.ts';
+import type { Append, AppendOutcome, EndOutcome, EndRun, OpenedRun, OpenRun, StoreError, TaskNote } from './store.ts';
 
 /**
  * Calls on their way to the writer, which commits them as one, and their outcomes on the way back. A group is one
@@ -19,9 +19,11 @@ export type OtherCall =
   | { type: 'open'; open: OpenRun }
   | { type: 'end'; end: EndRun }
   | { type: 'seen'; seen: { task: string; run: string; fence: number; nextSeq?: number; now: number } }
-  | { type: 'markLost'; before: number; now: number };
+  | { type: 'markLost'; before: number; now: number }
+  | { type: 'annotate'; task: string; note: TaskNote; now: number }
+  | { type: 'pin'; task: string; pinned: boolean };
 
-export type OtherOutcome = OpenedRun | EndOutcome | { task: string; run: string }[] | undefined;
+export type OtherOutcome = OpenedRun | EndOutcome | { task: string; run: string }[] | boolean | undefined;
 
 export type Outcome =
   | { type: 'append'; outcome: AppendOutcome }

@@ -1,20 +1,18 @@
 import type Database from 'better-sqlite3';
 import { randomUUID } from 'node:crypto';
-import { CHUNK_HEADER_BYTES, CODEC_GAP, readStoredHeader, type ChunkHeader } from '../../shared/chunk.ts';
+import { CODEC_GAP, readStoredHeader, type ChunkHeader } from '../../shared/chunk.ts';
 import { advanceDigest } from '../../shared/digest.ts';
 import { clipOverlap } from './clip.ts';
-import type { Call, OtherOutcome } from './sqlite-group.ts';
+import { Chunks } from './sqlite-chunks.ts';
+import { Forgetting } from './sqlite-forget.ts';
+import type { Call, OtherCall, OtherOutcome } from './sqlite-group.ts';
+import { LooseTasks } from './sqlite-loose.ts';
+import { Notes } from './sqlite-notes.ts';
 import { Rows, type RunState, type TaskState } from './sqlite-rows.ts';
+import { Swaps, type Considered } from './sqlite-swaps.ts';
+import { Totals } from './sqlite-totals.ts';
 import { endStatus, taskStatus, type RunSpan } from './status.ts';
 import type { Append, AppendOutcome, EndOutcome, EndRun, OpenedRun, OpenRun, RunStatus } from './store.ts';
-
-/** The one row that counts for the whole store. */
-interface StoreRow {
-  epoch: string;
-  generation: number;
-  nextPosition: number;
-  chunks: number;
-}
 
 /** A task whose head changed other than by an append. */
 export interface ChangedHead {
@@ -30,8 +28,14 @@ export interface ChangedHead {
 export class Ledger {
   /** Whether another connection has committed since this was last set to false. */
   foreign = false;
-  #store!: StoreRow;
-  #storeDirty = false;
+  /** Which tasks have small chunks to be merged. */
+  readonly loose = new LooseTasks();
+  /** The parts that take steps of long work, each within one transaction. */
+  readonly forgetting: Forgetting;
+  readonly swaps: Swaps;
+  readonly #totals: Totals;
+  readonly #chunks: Chunks;
+  readonly #notes: Notes;
   #dataVersion = -1;
   #stale = true;
   readonly #changed = new Set<TaskState>();
@@ -42,18 +46,17 @@ export class Ledger {
   constructor(db: Database.Database) {
     this.#db = db;
     this.#rows = new Rows(db);
+    this.#totals = new Totals(db);
+    this.#chunks = new Chunks(db, this.#totals);
+    this.#notes = new Notes(db);
+    this.forgetting = new Forgetting(db, { rows: this.#rows, totals: this.#totals, chunks: this.#chunks });
+    this.swaps = new Swaps({ rows: this.#rows, chunks: this.#chunks });
     this.#sql = {
       begin: db.prepare('BEGIN IMMEDIATE'),
       commit: db.prepare('COMMIT'),
       rollback: db.prepare('ROLLBACK'),
       // Changes when another connection has committed, never by this one.
       dataVersion: db.prepare<[], number>('PRAGMA data_version').pluck(),
-      store: db.prepare<[], StoreRow>('SELECT epoch, generation, next_position AS nextPosition, chunks FROM store'),
-      saveStore: db.prepare('UPDATE store SET epoch = ?, generation = ?, next_position = ?, chunks = ?'),
-      insert: db.prepare(
-        `INSERT INTO chunk (position, task, first_line, run, count, min_time, max_time, header, body)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      ),
       silent: db.prepare<[number], { task: string; run: string }>(
         `SELECT task.task, run.run FROM run JOIN task ON task.id = run.task
            WHERE run.status = 'running' AND run.last_seen < ? ORDER BY run.id`,
@@ -65,28 +68,20 @@ export class Ledger {
       span: db.prepare<[number | null], RunSpan>(
         'SELECT status, started_at AS startedAt, ended_at AS endedAt FROM run WHERE id = ?',
       ),
-      trimmable: db.prepare<[number, number, number, number], { position: number; firstLine: number; header: Buffer }>(
-        `SELECT position, first_line AS firstLine, header FROM chunk
-           WHERE task = ? AND first_line <= ? AND first_line + count - 1 <= ? ORDER BY first_line LIMIT ?`,
-      ),
-      delete: db.prepare('DELETE FROM chunk WHERE position = ?'),
-      times: db.prepare<[number], { minTime: number | null; maxTime: number | null }>(
-        'SELECT min(min_time) AS minTime, max(max_time) AS maxTime FROM chunk WHERE task = ?',
-      ),
     };
     this.look();
   }
 
   get epoch(): string {
-    return this.#store.epoch;
+    return this.#totals.epoch;
   }
 
   get generation(): number {
-    return this.#store.generation;
+    return this.#totals.generation;
   }
 
   get nextPosition(): number {
-    return this.#store.nextPosition;
+    return this.#totals.nextPosition;
   }
 
   /** Looks whether another connection has committed; if so, what is known is read anew. */
@@ -95,7 +90,7 @@ export class Ledger {
     if (version !== this.#dataVersion) this.foreign = this.#stale = true;
     if (!this.#stale) return;
     this.#rows.forget();
-    this.#store = this.#sql.store.get() as StoreRow;
+    this.#totals.load();
     this.#dataVersion = version;
     this.#stale = false;
   }
@@ -109,11 +104,8 @@ export class Ledger {
   /** Durable when it returns. Answers the tasks whose head changed other than by an append. */
   commit(): ChangedHead[] {
     this.#rows.flush();
-    if (this.#storeDirty) {
-      this.#sql.saveStore.run(this.#store.epoch, this.#store.generation, this.#store.nextPosition, this.#store.chunks);
-    }
+    this.#totals.save();
     this.#sql.commit.run();
-    this.#storeDirty = false;
     const changed = [...this.#changed].map(({ task, nextLine, revision }) => ({ task, nextLine, revision }));
     this.#changed.clear();
     this.#rows.shrink();
@@ -124,7 +116,6 @@ export class Ledger {
     this.#stale = true;
     this.#rows.forget();
     this.#changed.clear();
-    this.#storeDirty = false;
     if (this.#db.inTransaction) this.#sql.rollback.run();
   }
 
@@ -145,42 +136,32 @@ export class Ledger {
 
   #keep(run: RunState, header: ChunkHeader, bytes: Buffer, now: number): AppendOutcome & { outcome: 'stored' } {
     const { task } = run;
-    const position = this.#store.nextPosition;
+    const position = this.#totals.nextPosition;
     const firstLine = task.nextLine;
     const { count } = header;
-    const gap = header.codec === CODEC_GAP;
     // Lines came, so whoever was thought lost is there.
     if (run.status === 'lost') this.#isolated(() => this.#changeStatus(run, 'running', now));
+    const before = task.lines;
     // First what can fail; the states change only after it.
-    this.#sql.insert.run(
-      position,
-      task.id,
-      firstLine,
-      run.id,
-      count,
-      gap ? null : header.minTime,
-      gap ? null : header.maxTime,
-      bytes.subarray(0, CHUNK_HEADER_BYTES),
-      gap ? null : bytes.subarray(CHUNK_HEADER_BYTES),
-    );
-    this.#store.nextPosition += count;
-    this.#store.chunks++;
-    this.#storeDirty = true;
+    const level = this.#chunks.append({ task, firstLine, run: run.id, position, bytes, header, at: now });
+    this.#totals.nextPosition += count;
     run.digest = advanceDigest(run.digest, header);
     run.nextSeq += count;
     run.reportedSeq = Math.max(run.reportedSeq, run.nextSeq);
     run.lastSeen = Math.max(run.lastSeen, now);
     task.nextLine += count;
     task.updatedAt = Math.max(task.updatedAt, now);
-    if (gap) {
+    if (header.codec === CODEC_GAP) {
       run.missing += count;
-      task.missing += count;
     } else {
       run.lines += count;
       run.textBytes += header.textBytes;
-      task.minTime = task.lines === 0 ? header.minTime : Math.min(task.minTime ?? Infinity, header.minTime);
-      task.maxTime = task.lines === 0 ? header.maxTime : Math.max(task.maxTime ?? 0, header.maxTime);
-      countChunk(task, header, 1);
+      task.minTime = before === 0 ? header.minTime : Math.min(task.minTime ?? Infinity, header.minTime);
+      task.maxTime = before === 0 ? header.maxTime : Math.max(task.maxTime ?? 0, header.maxTime);
+    }
+    if (level === 0) {
+      if (task.loose++ === 0) task.looseFrom = firstLine;
+      this.loose.grew(task);
     }
     this.#rows.touch(run);
     this.#rows.touch(task);
@@ -200,13 +181,18 @@ export class Ledger {
           return undefined;
         case 'markLost':
           return this.#markLost(call.before, call.now);
+        case 'annotate':
+          this.#annotate(call);
+          return undefined;
+        case 'pin':
+          return this.#pin(call);
       }
     });
   }
 
   #isolated<T>(work: () => T): T {
     this.#rows.flush();
-    const store = { ...this.#store };
+    const totals = this.#totals.copy();
     this.#db.exec('SAVEPOINT call');
     try {
       const result = work();
@@ -215,7 +201,7 @@ export class Ledger {
       return result;
     } catch (error) {
       this.#rows.forget();
-      this.#store = store;
+      this.#totals.restore(totals);
       // Some errors have already ended the whole transaction.
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK TO call; RELEASE call');
       throw error;
@@ -240,13 +226,12 @@ export class Ledger {
     run.lastSeen = Math.max(run.lastSeen, open.now);
     run.reportedSeq = Math.max(run.reportedSeq, open.ackedSeq);
     this.#rows.touch(run);
-    if (open.epoch === this.#store.epoch && open.ackedSeq > run.nextSeq) {
-      this.#store.epoch = randomUUID();
-      this.#store.generation++;
-      this.#storeDirty = true;
+    if (open.epoch === this.#totals.epoch && open.ackedSeq > run.nextSeq) {
+      this.#totals.epoch = randomUUID();
+      this.#totals.generation++;
     }
     const { fence, nextSeq, digest, endedAt } = run;
-    return { epoch: this.#store.epoch, fence, nextSeq, digest, ended: endedAt !== null };
+    return { epoch: this.#totals.epoch, fence, nextSeq, digest, ended: endedAt !== null };
   }
 
   #end(end: EndRun): EndOutcome {
@@ -266,6 +251,7 @@ export class Ledger {
       run.lastSeen = Math.max(run.lastSeen, end.now);
       run.task.openRuns--;
       this.#changeStatus(run, endStatus(end), end.now);
+      if (run.task.openRuns === 0) this.loose.ended(run.task);
     }
     const { nextSeq, digest } = run;
     return run.verified ? { outcome: 'verified', nextSeq } : { outcome: 'unverified', nextSeq, digest };
@@ -301,33 +287,26 @@ export class Ledger {
     this.#rows.touch(task);
   }
 
-  /**
-   * Forgets up to `limit` chunks of the task that end at or below `throughLine`. `done` when none is left.
-   */
-  trim(name: string, throughLine: number, limit: number): { trimmedLine: number; done: boolean } {
-    const task = this.#rows.task(name);
-    if (!task) return { trimmedLine: 0, done: true };
-    const chunks = this.#sql.trimmable.all(task.id, throughLine, throughLine, limit);
-    for (const { position, firstLine, header: bytes } of chunks) {
-      const header = readStoredHeader(bytes);
-      this.#sql.delete.run(position);
-      this.#store.chunks--;
-      task.trimmedLine = firstLine + header.count - 1;
-      if (header.codec === CODEC_GAP) task.missing -= header.count;
-      else countChunk(task, header, -1);
-    }
-    const done = chunks.length < limit;
-    // What is left is dated once, at the end: it takes a look at every chunk's times.
-    if (done) Object.assign(task, this.#sql.times.get(task.id));
-    this.#storeDirty = true;
-    this.#rows.touch(task);
-    return { trimmedLine: task.trimmedLine, done };
+  /** Notes that a task's loose chunks were looked at; if enough came meanwhile, it is next again. */
+  considered(considered: Considered): void {
+    const task = this.swaps.considered(considered);
+    if (task && task.loose > 0) this.loose.grew(task);
   }
-}
 
-function countChunk(task: TaskState, header: ChunkHeader, sign: 1 | -1): void {
-  task.lines += sign * header.count;
-  task.textBytes += sign * header.textBytes;
-  task.storedBytes += sign * (CHUNK_HEADER_BYTES + header.bodyBytes);
-  for (let pair = 0; pair < header.counts.length; pair++) task.counts[pair] += sign * header.counts[pair];
+  #annotate({ task: name, note, now }: OtherCall & { type: 'annotate' }): void {
+    const task = this.#rows.task(name) ?? this.#rows.createTask(name, now);
+    this.#notes.write(task.id, note);
+    task.revision++;
+    task.updatedAt = Math.max(task.updatedAt, now);
+    this.#rows.touch(task);
+    this.#changed.add(task);
+  }
+
+  #pin({ task: name, pinned }: OtherCall & { type: 'pin' }): boolean {
+    const task = this.#rows.task(name);
+    if (!task) return false;
+    task.pinned = pinned;
+    this.#rows.touch(task);
+    return true;
+  }
 }

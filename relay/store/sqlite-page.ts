@@ -8,6 +8,8 @@ export interface Page {
   rows: Float64Array;
   names: string[];
   bytes: ArrayBuffer;
+  /** By a row's index: whose lines they are, if several runs'. */
+  runs: Map<number, { run: string; count: number }[]>;
   /** What was trimmed at the place that was asked for. */
   trimmed?: { task: string; firstLine: number; count: number };
 }
@@ -20,6 +22,8 @@ export interface PageRow {
   count: number;
   header: Buffer;
   body?: Buffer;
+  /** Only if its lines are those of several runs. */
+  runs?: { run: string; count: number }[];
 }
 
 const ROW_FIELDS = 7;
@@ -29,8 +33,10 @@ export function packPage(rows: readonly PageRow[], trimmed?: Page['trimmed']): P
   const into = new Uint8Array(bytes);
   const numbers = new Float64Array(rows.length * ROW_FIELDS);
   const names = new Map<string, number>();
+  const runs: Page['runs'] = new Map();
   let offset = 0;
   rows.forEach((row, index) => {
+    if (row.runs) runs.set(index, row.runs);
     into.set(row.header, offset);
     if (row.body) into.set(row.body, offset + CHUNK_HEADER_BYTES);
     numbers.set(
@@ -47,7 +53,7 @@ export function packPage(rows: readonly PageRow[], trimmed?: Page['trimmed']): P
     );
     offset += CHUNK_HEADER_BYTES + (row.body?.length ?? 0);
   });
-  return { rows: numbers, names: [...names.keys()], bytes, trimmed };
+  return { rows: numbers, names: [...names.keys()], bytes, runs, trimmed };
 }
 
 function nameIndex(names: Map<string, number>, name: string): number {
@@ -62,15 +68,16 @@ export function unpackPage(page: Page): Stored[] {
   for (let at = 0; at < page.rows.length; at += ROW_FIELDS) {
     const [firstLine, position, count, offset, bodyBytes, task, run] = page.rows.subarray(at, at + ROW_FIELDS);
     const place = { task: page.names[task], run: page.names[run], firstLine, position, count };
+    const runs = page.runs.get(at / ROW_FIELDS);
     const header = Buffer.from(page.bytes, offset, CHUNK_HEADER_BYTES);
     if (header[3] === CODEC_GAP) {
       const { reason = 'corrupt', minTime } = readStoredHeader(header);
       stored.push({ kind: 'gap', ...place, reason, time: minTime });
     } else if (bodyBytes < 0) {
-      stored.push({ kind: 'chunk', ...place, header });
+      stored.push({ kind: 'chunk', ...place, ...(runs && { runs }), header });
     } else {
       const body = Buffer.from(page.bytes, offset + CHUNK_HEADER_BYTES, bodyBytes);
-      stored.push({ kind: 'chunk', ...place, header, body });
+      stored.push({ kind: 'chunk', ...place, ...(runs && { runs }), header, body });
     }
   }
   return stored;

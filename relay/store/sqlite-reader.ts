@@ -16,6 +16,7 @@ export type Query =
   | { type: 'task'; task: string }
   | { type: 'tasks'; query: TaskQuery }
   | { type: 'runs'; task: string }
+  | { type: 'lastLineUntil'; task: string; time: number }
   | { type: 'size' }
   | { type: 'close' };
 
@@ -26,7 +27,8 @@ export interface QueryResult {
   task: TaskRecord | undefined;
   tasks: TaskRecord[];
   runs: RunRecord[];
-  size: { chunks: number };
+  lastLineUntil: number;
+  size: { chunks: number; freeBytes: number };
   close: undefined;
 }
 
@@ -58,7 +60,7 @@ class Reader {
       const result = answered(reads, request);
       const { epoch, generation } = reads.store();
       const answer: ReaderAnswer = { type: 'result', id, result, epoch, generation };
-      this.#port.postMessage(answer, result && 'bytes' in result ? [result.bytes] : []);
+      this.#port.postMessage(answer, isPage(result) ? [result.bytes] : []);
     } catch (error) {
       const failure = failureOf(error);
       // A place that can't be read is no reason to end: everything else still can be, and written.
@@ -75,6 +77,10 @@ class Reader {
   }
 }
 
+function isPage(result: QueryResult[Query['type']]): result is Page {
+  return typeof result === 'object' && 'bytes' in result;
+}
+
 function answered(reads: Reads, query: Exclude<ReaderRequest, { type: 'close' }>): QueryResult[Query['type']] {
   switch (query.type) {
     case 'read':
@@ -87,8 +93,10 @@ function answered(reads: Reads, query: Exclude<ReaderRequest, { type: 'close' }>
       return reads.tasks(query.query);
     case 'runs':
       return reads.runs(query.task);
+    case 'lastLineUntil':
+      return reads.lastLineUntil(query.task, query.time);
     case 'size':
-      return { chunks: reads.store().chunks };
+      return reads.size();
   }
 }
 

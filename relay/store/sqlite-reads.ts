@@ -1,28 +1,37 @@
 import type Database from 'better-sqlite3';
-import { readStoredHeader } from '../../shared/chunk.ts';
+import { ChunkError, readStoredHeader } from '../../shared/chunk.ts';
 import type { EndReason } from '../../shared/wire.ts';
+import { decodeStored, type StoredBytes } from './decode.ts';
+import { decodePieces, runsOfPieces } from './pieces.ts';
 import { packPage, type Page, type PageRow } from './sqlite-page.ts';
+import { PositionReads } from './sqlite-positions.ts';
 import type { Read, RunRecord, RunStatus, TaskHead, TaskQuery, TaskRecord, TaskStatus } from './store.ts';
 import { wantsBody } from './wants.ts';
 
 /** Chunks that one read returns at most. */
 const MAX_READ_CHUNKS = 4096;
+/** What the bodies of one read may become when they are decompressed: readers hold them all for a moment. */
+const MAX_READ_RAW_BYTES = 4 * 1024 * 1024;
 
 const CHUNK_COLUMNS = `chunk.position, chunk.first_line AS firstLine, chunk.count, chunk.header,
-  task.task AS task, run.run AS run`;
+  chunk.runs AS runCount, task.task AS task, run.run AS run`;
 const CHUNK_TABLES = 'chunk JOIN task ON task.id = chunk.task JOIN run ON run.id = chunk.run';
 const HEAD_COLUMNS = `task.next_line AS nextLine, task.trimmed_line AS trimmedLine, task.revision, task.status,
   task.open_runs AS openRuns, task.runs`;
 const TASK_COLUMNS = `${HEAD_COLUMNS}, task.task, task.name, task.pipeline AS pipelineId, task.created_at AS createdAt,
   task.updated_at AS updatedAt, task.lines, task.missing, task.text_bytes AS textBytes,
   task.stored_bytes AS storedBytes, task.min_time AS minTime, task.max_time AS maxTime, task.counts,
-  run.exit_code AS exitCode, run.signal, run_info.labels`;
-const TASK_TABLES = 'task JOIN run ON run.id = task.newest_run JOIN run_info ON run_info.run = task.newest_run';
+  run.exit_code AS exitCode, run.signal, run_info.labels, task.pinned, task_note.message, task_note.progress,
+  task_note.error_code AS errorCode`;
+// A task that is only announced has no run, and most have no note.
+const TASK_TABLES = `task LEFT JOIN run ON run.id = task.newest_run LEFT JOIN run_info ON run_info.run = task.newest_run
+  LEFT JOIN task_note ON task_note.task = task.id`;
 
-type ChunkRow = Omit<PageRow, 'body'>;
-type TaskRow = Omit<TaskRecord, 'counts' | 'labels' | 'name' | 'pipelineId'> & {
+type ChunkRow = Omit<PageRow, 'body' | 'runs'> & { runCount: number };
+type TaskRow = Omit<TaskRecord, 'counts' | 'labels' | 'name' | 'pipelineId' | 'pinned'> & {
   counts: string;
-  labels: string;
+  labels: string | null;
+  pinned: number;
   name: string | null;
   pipelineId: string | null;
 };
@@ -39,10 +48,12 @@ interface RunRow extends Omit<RunRecord, 'labels' | 'verified' | 'pipelineId' | 
 /** Everything that only looks. Each call sees one state of the store and holds nothing afterwards. */
 export class Reads {
   readonly #db: Database.Database;
+  readonly #positions: PositionReads;
   readonly #sql;
 
   constructor(db: Database.Database) {
     this.#db = db;
+    this.#positions = new PositionReads(db);
     this.#sql = {
       store: db.prepare<[], { epoch: string; generation: number; nextPosition: number; chunks: number }>(
         'SELECT epoch, generation, next_position AS nextPosition, chunks FROM store',
@@ -57,13 +68,15 @@ export class Reads {
            (SELECT max(first_line) FROM chunk WHERE task = ? AND first_line <= ?)
            ORDER BY chunk.first_line LIMIT ${MAX_READ_CHUNKS}`,
       ),
-      byPosition: db.prepare<[number], ChunkRow>(
-        `SELECT ${CHUNK_COLUMNS} FROM ${CHUNK_TABLES} WHERE chunk.position >= ?
-           ORDER BY chunk.position LIMIT ${MAX_READ_CHUNKS}`,
+      pieces: db.prepare<[number], Buffer>('SELECT pieces FROM merged WHERE position = ?').pluck(),
+      runName: db.prepare<[number], string>('SELECT run FROM run WHERE id = ?').pluck(),
+      later: db.prepare<[number, number], StoredBytes & { firstLine: number }>(
+        `SELECT first_line AS firstLine, header, body FROM chunk WHERE task = ? AND max_time > ?
+           ORDER BY first_line LIMIT 1`,
       ),
-      holder: db.prepare<[number], { position: number; count: number }>(
-        'SELECT position, count FROM chunk WHERE position <= ? ORDER BY position DESC LIMIT 1',
-      ),
+      freeBytes: db
+        .prepare<[], number>('SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size')
+        .pluck(),
       body: db.prepare<[number], Buffer>('SELECT body FROM chunk WHERE position = ?').pluck(),
       task: db.prepare<[string], TaskRow>(`SELECT ${TASK_COLUMNS} FROM ${TASK_TABLES} WHERE task.task = ?`),
       runs: db.prepare<[string], RunRow>(
@@ -87,7 +100,9 @@ export class Reads {
   read(read: Read): Page {
     const { from } = read;
     return this.#db.transaction(() =>
-      'task' in from ? this.#fromLine(from.task, from.line, read) : this.#fromPosition(from.position, read),
+      'task' in from
+        ? this.#fromLine(from.task, from.line, read)
+        : packPage(this.#positions.read(from.position, { ...read, maxChunks: MAX_READ_CHUNKS })),
     )();
   }
 
@@ -101,27 +116,42 @@ export class Reads {
     return packPage(this.#withBodies(rows, read), trimmed);
   }
 
-  #fromPosition(position: number, read: Read): Page {
-    const holder = this.#sql.holder.get(position);
-    const holds = holder !== undefined && holder.position + holder.count > position;
-    return packPage(this.#withBodies(this.#sql.byPosition.iterate(holds ? holder.position : position), read));
-  }
-
-  /** Fetches the bodies that are wanted, until they are too many. */
+  /** Fetches the bodies that are wanted, until they are too many, as they are or as they will be. */
   #withBodies(rows: Iterable<ChunkRow>, { maxBytes, wants }: Read): PageRow[] {
     const page: PageRow[] = [];
     let bytes = 0;
-    for (const row of rows) {
+    let rawBytes = 0;
+    for (const { runCount, ...row } of rows) {
       const header = readStoredHeader(row.header);
-      if (!wantsBody(wants, header)) {
-        page.push(row);
-        continue;
-      }
-      bytes += header.bodyBytes;
-      if (bytes > maxBytes && page.length > 0) break;
-      page.push({ ...row, body: this.#sql.body.get(row.position) });
+      const wanted = wantsBody(wants, header);
+      bytes += wanted ? header.bodyBytes : 0;
+      rawBytes += wanted ? header.rawBytes : 0;
+      if (wanted && (bytes > maxBytes || rawBytes > MAX_READ_RAW_BYTES) && page.length > 0) break;
+      const runs = runCount > 1 ? this.#runsOf(row.position) : undefined;
+      const body = wanted ? this.#sql.body.get(row.position) : undefined;
+      page.push({ ...row, ...(runs && { runs }), ...(body && { body }) });
     }
     return page;
+  }
+
+  #runsOf(position: number): { run: string; count: number }[] {
+    const pieces = decodePieces(this.#sql.pieces.get(position) ?? Buffer.alloc(0));
+    return runsOfPieces(pieces).map(({ run, count }) => ({ run: this.#sql.runName.get(run) ?? '', count }));
+  }
+
+  /** See the store's contract. */
+  lastLineUntil(task: string, time: number): number {
+    return this.#db.transaction(() => {
+      const place = this.#sql.place.get(task);
+      if (!place || place.trimmedLine >= place.nextLine - 1) return 0;
+      const later = this.#sql.later.get(place.id, time);
+      const line = later ? later.firstLine + linesUntil(later, time) - 1 : place.nextLine - 1;
+      return line > place.trimmedLine ? line : 0;
+    })();
+  }
+
+  size(): { chunks: number; freeBytes: number } {
+    return { chunks: this.store().chunks, freeBytes: this.#sql.freeBytes.get() ?? 0 };
   }
 
   heads(tasks: readonly string[]): (TaskHead | undefined)[] {
@@ -178,11 +208,23 @@ function taskConditions(query: TaskQuery): { conditions: string[]; values: (stri
   return { conditions, values };
 }
 
+/** How many lines of a chunk come before the first one that is later than `time`. None, if it can't be read. */
+function linesUntil(stored: StoredBytes, time: number): number {
+  try {
+    const { times } = decodeStored(readStoredHeader(stored.header), stored);
+    return times.findIndex((one) => one > time);
+  } catch (error) {
+    if (error instanceof ChunkError) return 0;
+    throw error;
+  }
+}
+
 function taskRecord({ name, pipelineId, ...row }: TaskRow): TaskRecord {
   return {
     ...row,
     ...given({ name, pipelineId }),
-    labels: JSON.parse(row.labels) as Record<string, string>,
+    pinned: row.pinned === 1,
+    labels: JSON.parse(row.labels ?? '{}') as Record<string, string>,
     counts: JSON.parse(row.counts) as number[],
   };
 }

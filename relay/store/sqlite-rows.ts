@@ -26,6 +26,10 @@ export interface TaskState {
   counts: number[];
   name: string | null;
   pipeline: string | null;
+  pinned: boolean;
+  /** Small chunks that were not yet looked at for merging, and the line of the first of them. */
+  loose: number;
+  looseFrom: number;
 }
 
 /** What the writer knows of a run. */
@@ -52,7 +56,7 @@ export interface RunState {
 }
 
 type Row<T> = { [Name in keyof T]: T[Name] extends boolean | null ? number | null : T[Name] };
-type TaskRow = Omit<TaskState, 'dirty' | 'counts'> & { counts: string };
+type TaskRow = Omit<TaskState, 'dirty' | 'counts' | 'pinned'> & { counts: string; pinned: number };
 type RunRow = Row<Omit<RunState, 'dirty' | 'task'>>;
 
 /** States kept between groups; above it they are all forgotten and read again. */
@@ -74,7 +78,7 @@ export class Rows {
         `SELECT id, task, updated_at AS updatedAt, status, revision, runs, open_runs AS openRuns,
            newest_run AS newestRun, next_line AS nextLine, trimmed_line AS trimmedLine, lines, missing,
            text_bytes AS textBytes, stored_bytes AS storedBytes, min_time AS minTime, max_time AS maxTime, counts,
-           name, pipeline FROM task WHERE task = ?`,
+           name, pipeline, pinned, loose, loose_from AS looseFrom FROM task WHERE task = ?`,
       ),
       run: db.prepare<[number, string], RunRow>(
         `SELECT id, run, fence, status, started_at AS startedAt, last_seen AS lastSeen, next_seq AS nextSeq,
@@ -83,7 +87,8 @@ export class Rows {
       ),
       newTask: db.prepare(
         `INSERT INTO task (task, created_at, updated_at, status, revision, runs, open_runs, next_line, trimmed_line,
-           lines, missing, text_bytes, stored_bytes, counts) VALUES (?, ?, ?, 'pending', 0, 0, 0, 1, 0, 0, 0, 0, 0, ?)`,
+           lines, missing, text_bytes, stored_bytes, counts, pinned, loose, loose_from)
+           VALUES (?, ?, ?, 'pending', 0, 0, 0, 1, 0, 0, 0, 0, 0, ?, 0, 0, 1)`,
       ),
       newRun: db.prepare(
         `INSERT INTO run (task, run, fence, status, started_at, last_seen, next_seq, reported_seq, digest, lines,
@@ -96,7 +101,7 @@ export class Rows {
       saveTask: db.prepare(
         `UPDATE task SET updated_at = ?, status = ?, revision = ?, runs = ?, open_runs = ?, newest_run = ?,
            next_line = ?, trimmed_line = ?, lines = ?, missing = ?, text_bytes = ?, stored_bytes = ?, min_time = ?,
-           max_time = ?, counts = ?, name = ?, pipeline = ? WHERE id = ?`,
+           max_time = ?, counts = ?, name = ?, pipeline = ?, pinned = ?, loose = ?, loose_from = ? WHERE id = ?`,
       ),
       saveRun: db.prepare(
         `UPDATE run SET fence = ?, status = ?, last_seen = ?, next_seq = ?, reported_seq = ?, digest = ?, lines = ?,
@@ -110,7 +115,9 @@ export class Rows {
     const known = this.#tasks.get(task);
     if (known) return known;
     const row = this.#sql.task.get(task);
-    return row && this.#keepTask({ ...row, counts: JSON.parse(row.counts) as number[], dirty: false });
+    if (!row) return undefined;
+    const [counts, pinned] = [JSON.parse(row.counts) as number[], row.pinned === 1];
+    return this.#keepTask({ ...row, counts, pinned, dirty: false });
   }
 
   run(task: string, run: string): RunState | undefined {
@@ -191,6 +198,9 @@ export class Rows {
       JSON.stringify(task.counts),
       task.name,
       task.pipeline,
+      Number(task.pinned),
+      task.loose,
+      task.looseFrom,
       task.id,
     );
   }

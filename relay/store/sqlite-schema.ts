@@ -4,7 +4,11 @@ import { randomUUID } from 'node:crypto';
 /**
  * The store's file. Positions and line numbers are given once and never change; a chunk's body stands last in its row
  * so that reading headers skips the overflow pages. What an append changes is kept in small rows: what a run said of
- * itself (labels can be long) lies apart in run_info.
+ * itself (labels can be long) lies apart in run_info, and what is said of a task in task_note.
+ *
+ * A chunk as it was appended holds consecutive lines of one run at consecutive positions. One that was merged may
+ * hold those of several runs, at positions with others' between them: whose and where stands in `merged`
+ * (pieces.ts). Its row has the run, seq and position of its first line.
  */
 const SCHEMA = `
   CREATE TABLE store (
@@ -12,7 +16,8 @@ const SCHEMA = `
     epoch TEXT NOT NULL,
     generation INTEGER NOT NULL,      -- counts epochs, so that an older answer never overwrites a newer one
     next_position INTEGER NOT NULL,
-    chunks INTEGER NOT NULL
+    chunks INTEGER NOT NULL,
+    bytes INTEGER NOT NULL            -- of chunks that have lines: headers and bodies
   );
   CREATE TABLE task (
     id INTEGER PRIMARY KEY,
@@ -34,7 +39,16 @@ const SCHEMA = `
     max_time INTEGER,
     counts TEXT NOT NULL,             -- JSON, lines per source-and-level pair
     name TEXT,
-    pipeline TEXT
+    pipeline TEXT,
+    pinned INTEGER NOT NULL,
+    loose INTEGER NOT NULL,           -- small chunks that nobody has looked at yet whether they can be merged,
+    loose_from INTEGER NOT NULL       -- and the line of the first of them
+  );
+  CREATE TABLE task_note (
+    task INTEGER PRIMARY KEY,
+    message TEXT,
+    progress REAL,
+    error_code TEXT
   );
   CREATE TABLE run (
     id INTEGER PRIMARY KEY,
@@ -77,15 +91,24 @@ const SCHEMA = `
     count INTEGER NOT NULL,
     min_time INTEGER,                 -- NULL: a gap
     max_time INTEGER,
+    at INTEGER NOT NULL,              -- when it was taken in, ms; of a merged one, the last of its lines
+    level INTEGER NOT NULL,           -- how often its lines were merged (merge-plan.ts)
+    runs INTEGER NOT NULL,            -- 0: as appended; else how many runs it holds, and merged says more
     header BLOB NOT NULL,
     body BLOB
   );
   -- The times, so that what a trim leaves is dated without touching a row.
   CREATE INDEX chunk_line ON chunk (task, first_line, min_time, max_time);
+  CREATE TABLE merged (
+    position INTEGER PRIMARY KEY,     -- of the chunk
+    last_position INTEGER NOT NULL,
+    pieces BLOB NOT NULL
+  );
+  CREATE INDEX merged_last ON merged (last_position);
 `;
 
 /** Stands in the file as user_version; a program reads its own format only. */
-const STORE_FORMAT = 1;
+const STORE_FORMAT = 2;
 /** Stands in the file as application_id: "krut". */
 const APPLICATION_ID = 0x6b727574;
 /** How long one handle waits for another's commit before it says so. */
@@ -144,7 +167,7 @@ function create(db: Database.Database, path: string): void {
   // Another handle may have created it since it was looked at.
   if (checkFormat(db, path) === 'store') return;
   db.exec(SCHEMA);
-  db.prepare('INSERT INTO store VALUES (1, ?, 1, 0, 0)').run(randomUUID());
+  db.prepare('INSERT INTO store VALUES (1, ?, 1, 0, 0, 0)').run(randomUUID());
   db.pragma(`application_id = ${APPLICATION_ID}`);
   db.pragma(`user_version = ${STORE_FORMAT}`);
 }
@@ -162,7 +185,11 @@ function checkFormat(db: Database.Database, path: string): 'empty' | 'store' {
     return 'empty';
   if (application !== APPLICATION_ID) throw new Error(`${path} is an SQLite file, but not a keruta store`);
   if (format !== STORE_FORMAT) {
-    throw new Error(`${path} has store format ${String(format)}; this program reads format ${STORE_FORMAT}`);
+    const advice =
+      Number(format) < STORE_FORMAT
+        ? 'it was made by an earlier development version, of which nothing was released. Move it away: a new store is made then'
+        : 'it was made by a newer version. Run that one, or move the store away';
+    throw new Error(`${path} has store format ${String(format)}; this program reads format ${STORE_FORMAT}: ${advice}`);
   }
   return 'store';
 }

@@ -1,5 +1,5 @@
 import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { Worker, type MessagePort } from 'node:worker_threads';
 import { StoreError } from './store.ts';
 
 /** A worker thread that answers requests. */
@@ -44,10 +44,11 @@ export class StoreWorker<Request extends { type: string }, Answer> {
 }
 
 /** Starts `name` of this folder: `.ts` from source, `.js` where it was built beside the bundle. */
-export function startWorker(name: string, workerData: unknown): Worker {
+export function startWorker(name: string, workerData: unknown, transferList: MessagePort[] = []): Worker {
   // None of the process's own options: some of them (--input-type) are refused for a worker's file.
   return new Worker(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url), {
     workerData,
+    transferList,
     name,
     execArgv: [],
   });

@@ -10,13 +10,19 @@ import {
   type GroupMessage,
   type Outcome,
 } from './sqlite-group.ts';
+import type { Steps } from './sqlite-forget.ts';
 import { Ledger, type ChangedHead } from './sqlite-ledger.ts';
+import { Merging, StepFailed, type Merged } from './sqlite-merging.ts';
 import { openForWriting, PAGE_BYTES } from './sqlite-schema.ts';
+import type { Expired, ExpirePolicy, Trimmed } from './store.ts';
 
 /** The worker thread that owns the writing connection: what waits for the disk waits here. */
 export type WriterRequest =
   | { type: 'group'; group: GroupMessage }
   | { type: 'trim'; id: number; task: string; throughLine: number }
+  | { type: 'expire'; id: number; policy: ExpirePolicy; now: number }
+  /** Merges all that can be merged, and answers when it is done. */
+  | { type: 'settle'; id: number }
   | { type: 'poll' }
   | { type: 'close' };
 
@@ -32,8 +38,14 @@ export interface WriterState {
 export type WriterAnswer =
   | { type: 'ready'; state: WriterState }
   | { type: 'failed'; message: string }
-  | { type: 'group'; state: WriterState; answer: GroupAnswer; changed: ChangedHead[] }
-  | { type: 'trimmed'; id: number; result: number | Failure; state: WriterState }
+  | { type: 'group'; state: WriterState; answer: GroupAnswer; changed: ChangedHead[]; ms: number }
+  | { type: 'done'; id: number; result: Trimmed | Expired | undefined; state: WriterState }
+  | { type: 'undone'; id: number; failure: Failure; state: WriterState }
+  /** The thread that merges is needed. */
+  | { type: 'merging'; state: WriterState }
+  | { type: 'merged'; merged: Merged; state: WriterState }
+  /** Merging had trouble, which no caller waits to hear of. */
+  | { type: 'trouble'; message: string; state: WriterState }
   | { type: 'polled'; state: WriterState }
   /** The device failed: nothing is written any more. */
   | { type: 'dead'; failure: Failure };
@@ -41,12 +53,19 @@ export type WriterAnswer =
 export interface WriterOptions {
   path: string;
   maxBytes?: number;
+  /** To the thread that merges. */
+  merger: MessagePort;
 }
 
-/** The write-ahead log is copied into the file when it has grown to this. */
-const CHECKPOINT_PAGES = (16 * 1024 * 1024) / PAGE_BYTES;
-/** A step of trimming: short beside a group, so that appends hardly wait. */
-const TRIM_CHUNKS = 128;
+/** Long work of a call, done in steps. */
+interface Job {
+  id: number;
+  step: Steps<Trimmed | Expired>;
+}
+
+/** The write-ahead log is copied into the file when it has grown to this. Appending and merging change the same pages
+ * again and again, and each is copied once. */
+const CHECKPOINT_PAGES = (32 * 1024 * 1024) / PAGE_BYTES;
 /** Free pages are given back to the file system in steps of 2 MiB, but for those that the next appends take anyway. */
 const VACUUM_PAGES = 512;
 const KEPT_FREE_PAGES = 1024;
@@ -57,7 +76,8 @@ class Writer {
   readonly #ledger: Ledger;
   readonly #walPages;
   readonly #freePages;
-  readonly #trims: { id: number; task: string; throughLine: number }[] = [];
+  readonly #merging: Merging;
+  readonly #jobs: Job[] = [];
   #vacuum = false;
   #dead: Failure | undefined;
   #step: NodeJS.Immediate | undefined;
@@ -68,6 +88,15 @@ class Writer {
     this.#ledger = new Ledger(this.#db);
     this.#walPages = this.#db.prepare<[], { log: number; checkpointed: number }>('PRAGMA wal_checkpoint(NOOP)');
     this.#freePages = this.#db.prepare<[], number>('PRAGMA freelist_count').pluck();
+    this.#merging = new Merging({
+      port: options.merger,
+      ledger: this.#ledger,
+      transaction: (work) => this.#relaxed(() => this.#transaction(work)),
+      onFirst: () => this.#answer({ type: 'merging', state: this.#state() }),
+      onWork: () => this.#schedule(),
+      onMerged: (merged) => this.#answer({ type: 'merged', merged, state: this.#state() }),
+      onTrouble: (message) => this.#answer({ type: 'trouble', message, state: this.#state() }),
+    });
     port.on('message', (request: WriterRequest) => this.#receive(request));
     this.#answer({ type: 'ready', state: this.#state() });
   }
@@ -78,8 +107,15 @@ class Writer {
         this.#group(request.group);
         break;
       case 'trim':
-        this.#trims.push(request);
-        this.#schedule();
+        this.#start({ id: request.id, step: this.#ledger.forgetting.trim(request.task, request.throughLine) });
+        break;
+      case 'expire':
+        this.#start({ id: request.id, step: this.#ledger.forgetting.expire(request.policy, request.now) });
+        break;
+      case 'settle':
+        this.#merging.settle(() => {
+          this.#answer({ type: 'done', id: request.id, result: undefined, state: this.#state() });
+        });
         break;
       case 'poll':
         this.#poll();
@@ -91,10 +127,13 @@ class Writer {
   }
 
   #group(group: GroupMessage): void {
+    const start = performance.now();
     const { outcomes, changed } = this.#run(unpackGroup(group));
     const answer = packOutcomes(outcomes, group.bytes);
-    this.#answer({ type: 'group', state: this.#state(), answer, changed }, [answer.bytes]);
+    const ms = performance.now() - start;
+    this.#answer({ type: 'group', state: this.#state(), answer, changed, ms }, [answer.bytes]);
     this.#checkpoint();
+    this.#merging.feed();
   }
 
   /** All calls in one transaction; if that fails for lack of room, each in its own, so that what fits is stored. */
@@ -137,7 +176,8 @@ class Writer {
   #die(failure: Failure): void {
     this.#dead = failure;
     this.#vacuum = false;
-    this.#trims.length = 0;
+    this.#jobs.length = 0;
+    this.#merging.close();
     this.#answer({ type: 'dead', failure });
     this.#port.close();
   }
@@ -154,35 +194,59 @@ class Writer {
     }
   }
 
+  #start(job: Job): void {
+    this.#jobs.push(job);
+    this.#schedule();
+  }
+
+  /** One step of each kind of work between two groups. */
   #schedule(): void {
+    if (this.#dead) return;
     this.#step ??= setImmediate(() => {
       this.#step = undefined;
-      this.#work();
-      if (this.#trims.length > 0 || this.#vacuum) this.#schedule();
+      const job = this.#jobs.at(0);
+      if (job) this.#work(job);
+      else if (this.#vacuum) this.#giveBack();
+      this.#merging.step();
+      this.#checkpoint();
+      if (this.#jobs.length > 0 || this.#vacuum || this.#merging.hasWork) this.#schedule();
     });
   }
 
-  #work(): void {
-    const trim = this.#trims.at(0);
-    if (trim) this.#trim(trim);
-    else this.#giveBack();
-    this.#checkpoint();
+  #work({ id, step }: Job): void {
+    const done = this.#transaction(step);
+    if (done instanceof StepFailed) {
+      this.#jobs.shift();
+      this.#answer({ type: 'undone', id, failure: done.failure, state: this.#state() });
+      return;
+    }
+    this.#vacuum = true;
+    if (done === undefined) return;
+    this.#jobs.shift();
+    this.#answer({ type: 'done', id, result: done, state: this.#state() });
   }
 
-  #trim({ id, task, throughLine }: { id: number; task: string; throughLine: number }): void {
-    let result: number | Failure;
+  /** A step of work that no append is part of. Durable, or taken back. */
+  #transaction<Result>(work: () => Result): Result | StepFailed {
     try {
       this.#ledger.begin();
-      const { trimmedLine, done } = this.#ledger.trim(task, throughLine, TRIM_CHUNKS);
+      const result = work();
       this.#ledger.commit();
-      this.#vacuum = true;
-      if (!done) return;
-      result = trimmedLine;
+      return result;
     } catch (error) {
-      result = this.#undo(error);
+      return new StepFailed(this.#undo(error));
     }
-    this.#trims.shift();
-    this.#answer({ type: 'trimmed', id, result, state: this.#state() });
+  }
+
+  /** Without a sync of its own: the next commit of appends brings it to the disk, in the order of all commits. */
+  #relaxed<Result>(work: () => Result): Result {
+    this.#db.pragma('synchronous = NORMAL');
+    try {
+      return work();
+    } finally {
+      // After a failed write the transaction may still be open, and nothing is written any more.
+      if (!this.#dead) this.#db.pragma('synchronous = FULL');
+    }
   }
 
   #giveBack(): void {
@@ -204,6 +268,7 @@ class Writer {
 
   #close(): void {
     clearImmediate(this.#step);
+    this.#merging.close();
     this.#db.close();
     this.#port.close();
   }

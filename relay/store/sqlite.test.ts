@@ -53,11 +53,18 @@ describe('the SQLite store', () => {
       });
     }
 
-    test('another format, and names both', async () => {
-      await (await openSqliteStore({ path })).close();
-      alter(path, 'PRAGMA user_version = 99');
-      await assert.rejects(openSqliteStore({ path }), { message: /has store format 99; this program reads format 1/ });
-    });
+    for (const [format, advice] of [
+      [99, 'made by a newer version'],
+      [1, 'earlier development version'],
+    ] as const) {
+      test(`format ${format}, and says what to do`, async () => {
+        await (await openSqliteStore({ path })).close();
+        alter(path, `PRAGMA user_version = ${format}`);
+        await assert.rejects(openSqliteStore({ path }), {
+          message: new RegExp(`has store format ${format}; this program reads format 2: .*${advice}`),
+        });
+      });
+    }
   });
 
   test('is durable at each commit, gives space back, and has its pages as they were chosen', async () => {
@@ -105,7 +112,7 @@ describe('the SQLite store', () => {
       assert.ok(stored > 5);
       assert.equal((await store.head('t'))?.nextLine, stored + 1);
       assert.equal((await linesOf(store, { task: 't', line: 1 })).length, stored);
-      assert.equal(await store.trim('t', 5), 5);
+      assert.equal((await store.trim('t', 5)).trimmedLine, 5);
       const outcome = await run.append(run.chunkFrom(stored, incompressible(20_000, stored)));
       assert.deepEqual(outcome, {
         outcome: 'stored',

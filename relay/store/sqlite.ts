@@ -1,6 +1,9 @@
 import { stat } from 'node:fs/promises';
+import { MessageChannel } from 'node:worker_threads';
 import { Commits } from './sqlite-commits.ts';
 import type { OtherCall, OtherOutcome, Outcome } from './sqlite-group.ts';
+import type { MergerOptions } from './sqlite-merger.ts';
+import type { Merged } from './sqlite-merging.ts';
 import { unpackPage } from './sqlite-page.ts';
 import type { Query, QueryResult, ReaderAnswer, ReaderRequest } from './sqlite-reader.ts';
 import { startWorker, StoreWorker } from './sqlite-worker.ts';
@@ -11,15 +14,20 @@ import {
   type AppendOutcome,
   type EndOutcome,
   type EndRun,
+  type Expired,
+  type ExpirePolicy,
   type OpenedRun,
   type OpenRun,
   type Read,
   type RunRecord,
   type Store,
   type Stored,
+  type StoreSize,
   type TaskHead,
+  type TaskNote,
   type TaskQuery,
   type TaskRecord,
+  type Trimmed,
 } from './store.ts';
 import { Waiters } from './waiters.ts';
 
@@ -31,26 +39,57 @@ export interface SqliteOptions {
   path: string;
   /** The file does not grow beyond this; appends then reject as if the disk were full. Default: no bound. */
   maxBytes?: number;
+  /** A commit of appends and other calls: how long it took, how many calls it took in, how many bytes of chunks. */
+  onCommit?: (commit: { ms: number; calls: number; bytes: number }) => void;
+  /** Small chunks were merged in the background: `chunks` of them became `into`, which hold `lines`. */
+  onMerge?: (merged: Merged) => void;
+  /** Work in the background failed, to the harm of nobody: it is tried again. */
+  onTrouble?: (message: string) => void;
+}
+
+/** A store in one file, whose small chunks are merged in the background. */
+export interface SqliteStore extends Store {
+  /** Merges at once whatever can be merged. */
+  settle(): Promise<void>;
 }
 
 /**
- * Opens a store in one SQLite file: a worker thread writes, another one reads. Any number of handles, in any number of
+ * Opens a store in one SQLite file: a worker thread writes, another one reads, a third one merges
+ * small chunks. Any number of handles, in any number of
  * processes of one machine, may have the file open. Rejects with an Error that says what is wrong with the file.
  *
- * Holds, besides what is called and not yet answered (bounded by the caller), up to 32 MiB of buffers and 64 MiB of
+ * Holds, besides what is called and not yet answered (bounded by the caller), up to 40 MiB of buffers and 96 MiB of
  * SQLite's page caches.
  */
-export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
+export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
   const { path, maxBytes } = options;
-  const workerData: WriterOptions = { path, maxBytes };
-  const writer = new StoreWorker<WriterRequest, WriterAnswer>(startWorker('sqlite-writer', workerData));
-  const reader = new StoreWorker<ReaderRequest, ReaderAnswer>(startWorker('sqlite-reader', path));
+  const { port1, port2 } = new MessageChannel();
+  const ofWriter: WriterOptions = { path, maxBytes, merger: port1 };
+  const startMerger = (): Workers['merger'] => {
+    const ofMerger: MergerOptions = { path, writer: port2 };
+    return new StoreWorker(startWorker('sqlite-merger', ofMerger, [port2]));
+  };
+  const workers: Workers = {
+    writer: new StoreWorker(startWorker('sqlite-writer', ofWriter, [port1])),
+    reader: new StoreWorker(startWorker('sqlite-reader', path)),
+    merger: undefined,
+    startMerger,
+  };
   try {
-    return new SqliteStore(path, await ready(writer), writer, reader);
+    return new FileStore(options, await ready(workers.writer), workers);
   } catch (error) {
-    await Promise.all([writer.terminate(), reader.terminate()]);
+    port2.close();
+    await Promise.all([workers.writer.terminate(), workers.reader.terminate()]);
     throw error;
   }
+}
+
+interface Workers {
+  writer: StoreWorker<WriterRequest, WriterAnswer>;
+  reader: StoreWorker<ReaderRequest, ReaderAnswer>;
+  /** Started when there is something to merge for the first time. */
+  merger: StoreWorker<{ type: 'close' }, never> | undefined;
+  startMerger: () => Workers['merger'];
 }
 
 function ready(writer: StoreWorker<WriterRequest, WriterAnswer>): Promise<WriterState> {
@@ -63,14 +102,13 @@ function ready(writer: StoreWorker<WriterRequest, WriterAnswer>): Promise<Writer
   });
 }
 
-class SqliteStore implements Store {
-  readonly #path: string;
-  readonly #writer: StoreWorker<WriterRequest, WriterAnswer>;
-  readonly #reader: StoreWorker<ReaderRequest, ReaderAnswer>;
+class FileStore implements SqliteStore {
+  readonly #options: SqliteOptions;
+  readonly #workers: Workers;
   readonly #commits: Commits;
   readonly #waiters: Waiters;
   readonly #queries = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
-  readonly #trims = new Map<number, { resolve: (line: number) => void; reject: (error: Error) => void }>();
+  readonly #jobs = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   readonly #calls = new Set<Promise<unknown>>();
   #nextId = 1;
   #epoch: string;
@@ -79,18 +117,15 @@ class SqliteStore implements Store {
   /** Set as soon as nothing can be called any more. */
   #ended: StoreError | undefined;
   #closed: Promise<void> | undefined;
+  /** Nothing is called any more, and the threads are ended: none is started. */
+  #letGo = false;
 
-  constructor(
-    path: string,
-    state: WriterState,
-    writer: StoreWorker<WriterRequest, WriterAnswer>,
-    reader: StoreWorker<ReaderRequest, ReaderAnswer>,
-  ) {
-    this.#path = path;
+  constructor(options: SqliteOptions, state: WriterState, workers: Workers) {
+    const { writer, reader } = workers;
+    this.#options = options;
     this.#epoch = state.epoch;
     this.#generation = state.generation;
-    this.#writer = writer;
-    this.#reader = reader;
+    this.#workers = workers;
     this.#commits = new Commits((group) => writer.post({ type: 'group', group }, [group.bytes]));
     this.#waiters = new Waiters((tasks) => this.#query('heads', { type: 'heads', tasks }));
     this.#waiters.onFirst = () => this.#startPolling();
@@ -156,21 +191,35 @@ class SqliteStore implements Store {
     return this.#query('runs', { type: 'runs', task });
   }
 
-  trim(task: string, throughLine: number): Promise<number> {
-    return this.#call(
-      () =>
-        new Promise<number>((resolve, reject) => {
-          const id = this.#nextId++;
-          this.#trims.set(id, { resolve, reject });
-          this.#writer.post({ type: 'trim', id, task, throughLine });
-        }),
-    );
+  trim(task: string, throughLine: number): Promise<Trimmed> {
+    return this.#job((id) => ({ type: 'trim', id, task, throughLine }));
   }
 
-  async size(): Promise<{ bytes: number; chunks: number }> {
-    const { chunks } = await this.#query('size', { type: 'size' });
-    const files = await Promise.all([this.#path, `${this.#path}-wal`].map((path) => stat(path)));
-    return { bytes: files.reduce((sum, file) => sum + file.size, 0), chunks };
+  lastLineUntil(task: string, time: number): Promise<number> {
+    return this.#query('lastLineUntil', { type: 'lastLineUntil', task, time });
+  }
+
+  expire(policy: ExpirePolicy, now: number): Promise<Expired> {
+    return this.#job((id) => ({ type: 'expire', id, policy, now }));
+  }
+
+  async pin(task: string, pinned: boolean): Promise<boolean> {
+    return (await this.#other({ type: 'pin', task, pinned })) as boolean;
+  }
+
+  async annotate(task: string, note: TaskNote, now: number): Promise<void> {
+    await this.#other({ type: 'annotate', task, note, now });
+  }
+
+  settle(): Promise<void> {
+    return this.#job((id) => ({ type: 'settle', id }));
+  }
+
+  async size(): Promise<StoreSize> {
+    const { chunks, freeBytes } = await this.#query('size', { type: 'size' });
+    const { path } = this.#options;
+    const [file, log] = await Promise.all([path, `${path}-wal`].map((name) => stat(name)));
+    return { bytes: file.size + log.size, chunks, pendingBytes: log.size, freeBytes };
   }
 
   close(): Promise<void> {
@@ -186,9 +235,11 @@ class SqliteStore implements Store {
       this.#commits.hurry();
       await Promise.allSettled(this.#calls);
     }
-    await this.#reader.close({ id: 0, type: 'close' });
+    this.#letGo = true;
+    await this.#workers.merger?.close({ type: 'close' });
+    await this.#workers.reader.close({ id: 0, type: 'close' });
     // The last connection copies the write-ahead log into the file and removes it, which takes one that may write.
-    await this.#writer.close({ type: 'close' });
+    await this.#workers.writer.close({ type: 'close' });
   }
 
   /** Nothing works any more: whoever waits hears of it, and so does whoever calls from now on. */
@@ -198,9 +249,9 @@ class SqliteStore implements Store {
     this.#commits.fail(error);
     this.#waiters.close(error);
     this.#stopPolling();
-    for (const { reject } of [...this.#queries.values(), ...this.#trims.values()]) reject(error);
+    for (const { reject } of [...this.#queries.values(), ...this.#jobs.values()]) reject(error);
     this.#queries.clear();
-    this.#trims.clear();
+    this.#jobs.clear();
   }
 
   async #other(call: OtherCall): Promise<OtherOutcome> {
@@ -214,7 +265,18 @@ class SqliteStore implements Store {
         new Promise<QueryResult[Type]>((resolve, reject) => {
           const id = this.#nextId++;
           this.#queries.set(id, { resolve, reject });
-          this.#reader.post({ ...query, id });
+          this.#workers.reader.post({ ...query, id });
+        }),
+    );
+  }
+
+  #job<Result>(request: (id: number) => WriterRequest): Promise<Result> {
+    return this.#call(
+      () =>
+        new Promise<Result>((resolve, reject) => {
+          const id = this.#nextId++;
+          this.#jobs.set(id, { resolve, reject });
+          this.#workers.writer.post(request(id));
         }),
     );
   }
@@ -240,21 +302,39 @@ class SqliteStore implements Store {
     const { state } = answer;
     this.#learnEpoch(state);
     if (state.foreign) this.#waiters.forget();
-    if (answer.type === 'trimmed') this.#trimmed(answer.id, answer.result);
-    if (answer.type !== 'group') return;
-    for (const { call, outcome } of this.#commits.answered(answer.answer)) {
+    if (answer.type === 'group') this.#committed(answer);
+    else if (answer.type === 'done') this.#take(answer.id)?.resolve(answer.result as never);
+    else if (answer.type === 'undone') {
+      this.#take(answer.id)?.reject(new StoreError(answer.failure.reason, answer.failure.message));
+    } else if (answer.type === 'merged') this.#options.onMerge?.(answer.merged);
+    else if (answer.type === 'merging') this.#startMerger();
+    else if (answer.type === 'trouble') this.#options.onTrouble?.(answer.message);
+  }
+
+  #startMerger(): void {
+    if (this.#letGo || this.#ended?.retry === false) return;
+    const merger = this.#workers.startMerger();
+    this.#workers.merger = merger;
+    void merger?.died.then((error) => this.#die(error));
+  }
+
+  #committed(answer: WriterAnswer & { type: 'group' }): void {
+    let bytes = 0;
+    const settled = this.#commits.answered(answer.answer);
+    for (const { call, outcome } of settled) {
       if (!('append' in call) || outcome.type !== 'append' || outcome.outcome.outcome !== 'stored') continue;
+      bytes += call.append.bytes.length;
       this.#waiters.advance(call.append.task, { nextLine: outcome.outcome.firstLine + outcome.outcome.count });
     }
     for (const { task, nextLine, revision } of answer.changed) this.#waiters.advance(task, { nextLine, revision });
-    this.#waiters.advanceAll(state.nextPosition);
+    this.#waiters.advanceAll(answer.state.nextPosition);
+    this.#options.onCommit?.({ ms: answer.ms, calls: settled.length, bytes });
   }
 
-  #trimmed(id: number, result: (WriterAnswer & { type: 'trimmed' })['result']): void {
-    const trim = this.#trims.get(id);
-    this.#trims.delete(id);
-    if (typeof result === 'number') trim?.resolve(result);
-    else trim?.reject(new StoreError(result.reason, result.message));
+  #take(id: number): { resolve: (result: never) => void; reject: (error: Error) => void } | undefined {
+    const job = this.#jobs.get(id);
+    this.#jobs.delete(id);
+    return job;
   }
 
   #read(answer: ReaderAnswer): void {
@@ -280,7 +360,7 @@ class SqliteStore implements Store {
     if (this.#poll) return;
     const poll = (): void => {
       if (this.#waiters.count === 0) this.#stopPolling();
-      else this.#writer.post({ type: 'poll' });
+      else this.#workers.writer.post({ type: 'poll' });
     };
     this.#poll = setInterval(poll, POLL_MS);
     poll();

@@ -52,7 +52,8 @@ export interface Store {
   /**
    * Chunks from a line of a task on, or from a position of the whole store on, in order, without holes: the first
    * holds `from` (or is the first behind it), each next one follows the one before. Stops when `maxBytes` of bodies
-   * are exceeded (at least one chunk is returned if there is any) or at 4,096 chunks. At the head: an empty array,
+   * are exceeded, or a few MiB of what they decompress to (at least one chunk is returned if there is any), or at 4,096
+   * chunks. At the head: an empty array,
    * no error. What was trimmed is a StoredGap `trimmed` (read by line only). Chunks that `wants` rules out come without their body.
    * Holds nothing between calls: what a later call returns for the same place are the same lines, perhaps in other
    * chunks. Nothing ever becomes visible before a place that was already read past.
@@ -81,13 +82,33 @@ export interface Store {
   runs(task: string): Promise<RunRecord[]>;
 
   /**
-   * Forgets whole chunks of a task whose lines all are at or below `throughLine`; answers the last line forgotten
-   * (0 if none ever was). Heads and runs outlive it: no number is reused, and a late duplicate stays one.
+   * Forgets the lines of a task at or below `throughLine`, exactly those; what is above the head is no line yet. Heads
+   * and runs outlive it: no number is reused, and a late duplicate stays one. Long work is done in steps between which
+   * appends get their turn. A task that is not there has nothing to forget.
    */
-  trim(task: string, throughLine: number): Promise<number>;
+  trim(task: string, throughLine: number): Promise<Trimmed>;
+
+  /**
+   * The last line of a task that has no later line (`time` is exclusive: lines at `time` count as not later) before or
+   * at it: trimming through it forgets no line whose time is later than `time`. 0 if there is none.
+   */
+  lastLineUntil(task: string, time: number): Promise<number>;
+
+  /**
+   * Forgets whole chunks, the oldest of the store first, until the policy holds; those of pinned tasks stay. Readers
+   * see what is gone as a gap `trimmed`. Works in steps, as `trim`.
+   */
+  expire(policy: ExpirePolicy, now: number): Promise<Expired>;
+
+  /** Exempts a task from `expire`, or no longer. False if there is no such task. */
+  pin(task: string, pinned: boolean): Promise<boolean>;
+
+  /** Sets what somebody says of a task, as it is shown with it; members that are absent stay, null takes away. The task
+   * is created if it is new. The revision grows. */
+  annotate(task: string, note: TaskNote, now: number): Promise<void>;
 
   /** Sizes for health and metrics. */
-  size(): Promise<{ bytes: number; chunks: number }>;
+  size(): Promise<StoreSize>;
 
   /** Finishes what was called, then lets go of everything. Later calls reject. */
   close(): Promise<void>;
@@ -109,6 +130,48 @@ export class StoreError extends Error {
 
 export type RunStatus = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
 export type TaskStatus = RunStatus | 'pending';
+
+/** What `trim` did. */
+export interface Trimmed {
+  /** The last line that is forgotten, 0 if none ever was. */
+  trimmedLine: number;
+  /** Lines that this call has forgotten, gaps not counted. */
+  lines: number;
+}
+
+export interface ExpirePolicy {
+  /** Chunks that the store took in longer ago than this, ms. */
+  maxAgeMs?: number;
+  /** Of the whole store: bytes of chunks, headers and bodies. */
+  maxBytes?: number;
+  /** Of each task. */
+  maxTaskBytes?: number;
+  maxTaskLines?: number;
+}
+
+export interface Expired {
+  tasks: number;
+  chunks: number;
+  lines: number;
+  /** Of chunks, as they were stored. */
+  bytes: number;
+}
+
+export interface TaskNote {
+  message?: string | null;
+  /** 0 to 100. */
+  progress?: number | null;
+  errorCode?: string | null;
+}
+
+export interface StoreSize {
+  /** What the store takes on the disk. */
+  bytes: number;
+  chunks: number;
+  /** Of `bytes`: what is not yet in its place (the write-ahead log), and what is free to be used again. */
+  pendingBytes: number;
+  freeBytes: number;
+}
 
 export interface OpenRun {
   task: string;
@@ -193,6 +256,8 @@ export interface Wants {
   /** ms since 1970, inclusive. */
   from?: number;
   to?: number;
+  /** Only chunks in which a line has metadata. */
+  metadata?: boolean;
   /** No bodies at all: counting and paging. */
   headersOnly?: boolean;
 }
@@ -200,8 +265,12 @@ export interface Wants {
 export interface StoredChunk {
   kind: 'chunk';
   task: string;
+  /** Of all its lines; of a chunk that was merged from several runs, of the first of them. */
   run: string;
+  /** Only where lines of several runs were merged: whose they are, in order. Their counts add up to `count`. */
+  runs?: readonly { run: string; count: number }[];
   firstLine: number;
+  /** Of its first line. Those of a merged chunk need not be consecutive when it is read by line. */
   position: number;
   count: number;
   /** The 92 bytes of the header. Its firstSeq and count are those of this chunk. */
@@ -276,6 +345,10 @@ export interface TaskRecord extends TaskHead {
   /** Times of the earliest and latest line, ms; null without lines. */
   minTime: number | null;
   maxTime: number | null;
+  pinned: boolean;
+  message: string | null;
+  progress: number | null;
+  errorCode: string | null;
 }
 
 export interface RunRecord {

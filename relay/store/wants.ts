@@ -1,4 +1,4 @@
-import { CODEC_GAP, type ChunkHeader } from '../../shared/chunk.ts';
+import { CODEC_GAP, FLAG_METADATA, type ChunkHeader } from '../../shared/chunk.ts';
 import type { Wants } from './store.ts';
 
 /** Whether a chunk's body may hold a line that is wanted, as far as its header says. */
@@ -8,6 +8,7 @@ export function wantsBody(wants: Wants | undefined, header: ChunkHeader): boolea
   if (wants.headersOnly) return false;
   if (wants.from !== undefined && header.maxTime < wants.from) return false;
   if (wants.to !== undefined && header.minTime > wants.to) return false;
+  if (wants.metadata && (header.flags & FLAG_METADATA) === 0) return false;
   const { pairs } = wants;
   return pairs === undefined || header.counts.some((lines, pair) => lines > 0 && (pairs & (1 << pair)) !== 0);
 }

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Retention } from './retention.ts';
+import type { Expired, ExpirePolicy } from './store/store.ts';
+
+const NOTHING: Expired = { tasks: 0, chunks: 0, lines: 0, bytes: 0 };
+
+function retention(expire: () => Promise<Expired>, policy: ExpirePolicy = { maxAgeMs: 1000 }) {
+  const asked: [ExpirePolicy, number][] = [];
+  const found: Expired[] = [];
+  const errors: unknown[] = [];
+  const kept = new Retention({
+    policy,
+    expire: (...said) => {
+      asked.push(said);
+      return expire();
+    },
+    onExpired: (expired) => found.push(expired),
+    onError: (error) => errors.push(error),
+    now: () => 5000,
+  });
+  return { kept, asked, found, errors };
+}
+
+test('asks the store to forget by its rules and clock, and tells what went', async () => {
+  const gone = { tasks: 1, chunks: 2, lines: 30, bytes: 400 };
+  const { kept, asked, found } = retention(() => Promise.resolve(gone), { maxTaskLines: 9 });
+  await kept.tick();
+  assert.deepEqual([asked, found], [[[{ maxTaskLines: 9 }, 5000]], [gone]]);
+});
+
+test('starts with a sweep, and without rules with none', async () => {
+  for (const [policy, sweeps] of [
+    [{ maxBytes: 9 }, 1],
+    [{}, 0],
+    [{ maxAgeMs: undefined, maxTaskBytes: undefined }, 0],
+  ] as [ExpirePolicy, number][]) {
+    const { kept, asked } = retention(() => Promise.resolve(NOTHING), policy);
+    kept.start();
+    await kept.stop();
+    assert.equal(asked.length, sweeps);
+  }
+});
+
+test('has one sweep at a time, for which a stop waits', async () => {
+  const gate = Promise.withResolvers<Expired>();
+  const { kept, asked, found } = retention(() => gate.promise);
+  const ticks = [kept.tick(), kept.tick()];
+  const stopped = kept.stop().then(() => assert.deepEqual(found, [NOTHING]));
+  gate.resolve(NOTHING);
+  await Promise.all([...ticks, stopped]);
+  assert.equal(asked.length, 1);
+});
+
+test('reports a store that fails, and asks it again later', async () => {
+  const { kept, asked, errors } = retention(() => Promise.reject(new Error('busy')));
+  await kept.tick();
+  await kept.tick();
+  assert.deepEqual([asked.length, errors.length], [2, 2]);
+});

@@ -1,0 +1,200 @@
+import type Database from 'better-sqlite3';
+import {
+  CHUNK_HEADER_BYTES,
+  ChunkError,
+  clipGap,
+  CODEC_GAP,
+  encodeGap,
+  readStoredHeader,
+  type ChunkHeader,
+} from '../../shared/chunk.ts';
+import { decodeStored } from './decode.ts';
+import { joinLines } from './join.ts';
+import { levelOf, MERGED_ENOUGH } from './merge-plan.ts';
+import { clipPieces, decodePieces, placeOf, type Piece, type Place } from './pieces.ts';
+import type { TaskState } from './sqlite-rows.ts';
+import type { Totals } from './sqlite-totals.ts';
+
+/** A chunk's row, without its body. */
+export interface ChunkRow {
+  position: number;
+  firstLine: number;
+  count: number;
+  run: number;
+  at: number;
+  runs: number;
+  header: Buffer;
+}
+
+/** A chunk or gap to be stored. */
+export interface NewChunk {
+  task: TaskState;
+  firstLine: number;
+  place: Place;
+  /** Header and body. */
+  bytes: Buffer;
+  header: ChunkHeader;
+  at: number;
+  level: number;
+}
+
+const COLUMNS = 'position, first_line AS firstLine, count, run, at, runs, header';
+
+/** The rows of chunks. Every change is counted at once: in the task's state, which the caller touches, and in the totals. */
+export class Chunks {
+  readonly #totals: Totals;
+  readonly #sql;
+
+  constructor(db: Database.Database, totals: Totals) {
+    this.#totals = totals;
+    this.#sql = {
+      insert: db.prepare(
+        `INSERT INTO chunk (position, task, first_line, run, count, min_time, max_time, at, level, runs, header, body)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ),
+      insertMerged: db.prepare('INSERT INTO merged (position, last_position, pieces) VALUES (?, ?, ?)'),
+      remove: db.prepare('DELETE FROM chunk WHERE position = ?'),
+      setLevel: db.prepare('UPDATE chunk SET level = ? WHERE position = ?'),
+      removeMerged: db.prepare('DELETE FROM merged WHERE position = ?'),
+      row: db.prepare<[number, number], ChunkRow>(`SELECT ${COLUMNS} FROM chunk WHERE position = ? AND task = ?`),
+      body: db.prepare<[number], Buffer>('SELECT body FROM chunk WHERE position = ?').pluck(),
+      pieces: db.prepare<[number], Buffer>('SELECT pieces FROM merged WHERE position = ?').pluck(),
+      runName: db.prepare<[number], string>('SELECT run FROM run WHERE id = ?').pluck(),
+      ofTask: db.prepare<[number, number, number], ChunkRow>(
+        `SELECT ${COLUMNS} FROM chunk WHERE task = ? AND first_line <= ? ORDER BY first_line LIMIT ?`,
+      ),
+      times: db.prepare<[number], { minTime: number | null; maxTime: number | null }>(
+        'SELECT min(min_time) AS minTime, max(max_time) AS maxTime FROM chunk WHERE task = ?',
+      ),
+    };
+  }
+
+  /** The oldest chunks of a task that start at or before a line. */
+  oldest(task: TaskState, throughLine: number, limit: number): ChunkRow[] {
+    return this.#sql.ofTask.all(task.id, throughLine, limit);
+  }
+
+  row(task: TaskState, position: number): ChunkRow | undefined {
+    return this.#sql.row.get(position, task.id);
+  }
+
+  /** One that was just appended. Answers its level. */
+  append(chunk: Omit<NewChunk, 'level' | 'place'> & { run: number; position: number }): number {
+    const { position, run, header } = chunk;
+    const level = header.codec === CODEC_GAP ? MERGED_ENOUGH : levelOf(header);
+    this.#insert({ ...chunk, level, place: { position, run, lastPosition: NaN, runs: 0 } });
+    return level;
+  }
+
+  /** One that takes the place of others. */
+  replace(chunk: NewChunk): void {
+    this.#insert(chunk);
+    const { position, lastPosition, pieces } = chunk.place;
+    if (pieces) this.#sql.insertMerged.run(position, lastPosition, pieces);
+  }
+
+  #insert({ task, firstLine, bytes, header, at, level, place }: NewChunk): void {
+    const gap = header.codec === CODEC_GAP;
+    this.#sql.insert.run(
+      place.position,
+      task.id,
+      firstLine,
+      place.run,
+      header.count,
+      gap ? null : header.minTime,
+      gap ? null : header.maxTime,
+      at,
+      level,
+      place.runs,
+      bytes.subarray(0, CHUNK_HEADER_BYTES),
+      gap ? null : bytes.subarray(CHUNK_HEADER_BYTES),
+    );
+    this.#count(task, header, 1);
+  }
+
+  remove(task: TaskState, row: ChunkRow): ChunkHeader {
+    const header = readStoredHeader(row.header);
+    this.#sql.remove.run(row.position);
+    if (row.runs > 0) this.#sql.removeMerged.run(row.position);
+    this.#count(task, header, -1);
+    return header;
+  }
+
+  setLevel(position: number, level: number): void {
+    this.#sql.setLevel.run(level, position);
+  }
+
+  pieces(row: ChunkRow): Piece[] {
+    if (row.runs > 0) return decodePieces(this.#sql.pieces.get(row.position) ?? Buffer.alloc(0));
+    const { run, position, count } = row;
+    return [{ run, seq: readStoredHeader(row.header).firstSeq, position, count }];
+  }
+
+  /**
+   * Keeps of a chunk what is behind its first `lines` lines. What can't be read for that is a loss like one found by a
+   * reader: a `corrupt` gap over exactly the lines that were to be kept. Answers the header of what was there.
+   */
+  cut(task: TaskState, row: ChunkRow, lines: number): ChunkHeader {
+    const pieces = clipPieces(this.pieces(row), lines);
+    const body = this.#sql.body.get(row.position);
+    const header = this.remove(task, row);
+    const [{ seq }] = pieces;
+    const kept = { task, firstLine: row.firstLine + lines, at: row.at };
+    if (header.codec === CODEC_GAP) {
+      this.#keep({ ...kept, pieces, bytes: clipGap(header, seq) });
+      return header;
+    }
+    let bytes;
+    try {
+      const decoded = decodeStored(header, { header: row.header, body: body ?? Buffer.alloc(0) });
+      const run = this.#runName(pieces[0].run);
+      bytes = joinLines(run, seq, [{ lines: decoded, first: lines, end: header.count }]);
+    } catch (error) {
+      if (!(error instanceof ChunkError)) throw error;
+      this.#keepGaps(kept, pieces, header.maxTime);
+      return header;
+    }
+    this.#keep({ ...kept, pieces, bytes });
+    return header;
+  }
+
+  #keep({ pieces, ...chunk }: Omit<NewChunk, 'header' | 'level' | 'place'> & { pieces: readonly Piece[] }): void {
+    const header = readStoredHeader(chunk.bytes);
+    this.replace({ ...chunk, place: placeOf(pieces), header, level: MERGED_ENOUGH });
+  }
+
+  #keepGaps(kept: { task: TaskState; firstLine: number; at: number }, pieces: readonly Piece[], time: number): void {
+    let { firstLine } = kept;
+    for (const piece of pieces) {
+      const { run, seq: firstSeq, count } = piece;
+      const bytes = encodeGap({ run: this.#runName(run), firstSeq, count, reason: 'corrupt', time });
+      this.#keep({ ...kept, firstLine, pieces: [piece], bytes });
+      firstLine += count;
+    }
+  }
+
+  #runName(run: number): string {
+    const name = this.#sql.runName.get(run);
+    if (name === undefined) throw new Error(`the store has lost run ${run}`);
+    return name;
+  }
+
+  /** Dates the task by the chunks that are left. */
+  redate(task: TaskState): void {
+    Object.assign(task, this.#sql.times.get(task.id));
+  }
+
+  #count(task: TaskState, header: ChunkHeader, sign: 1 | -1): void {
+    this.#totals.chunks += sign;
+    if (header.codec === CODEC_GAP) {
+      task.missing += sign * header.count;
+      return;
+    }
+    const bytes = sign * (CHUNK_HEADER_BYTES + header.bodyBytes);
+    this.#totals.bytes += bytes;
+    task.storedBytes += bytes;
+    task.lines += sign * header.count;
+    task.textBytes += sign * header.textBytes;
+    for (let pair = 0; pair < header.counts.length; pair++) task.counts[pair] += sign * header.counts[pair];
+  }
+}
