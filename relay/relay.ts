@@ -79,8 +79,11 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
       openToAll,
     });
 
+    const metrics = new Metrics(packageJson.version);
     const store = await openSqliteStore({
       path: storeFile(config.dataDir),
+      onCommit: ({ ms }) => metrics.committed(ms),
+      onMerge: (merged) => metrics.merged(merged),
       onTrouble: (message) => log.warn({ reason: message }, 'the store could not tidy up; it goes on'),
     });
     parts.started(() => store.close());
@@ -93,7 +96,6 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     const tail = new Tail({ store });
     const reader = new Reader({ store, tail });
 
-    const metrics = new Metrics(packageJson.version);
     const intake = new Intake({
       tail,
       followed: reader.followed,
@@ -161,9 +163,11 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
         maxTaskLines: config.retentionMaxTaskLines,
       },
       expire: (policy, now) => store.expire(policy, now),
-      onExpired: (expired) => {
+      onExpired: async (expired) => {
         metrics.expired(expired);
-        if (expired.chunks > 0) log.info(expired, 'forgot lines that were too old or too many');
+        if (expired.chunks === 0) return;
+        log.info(expired, 'forgot lines that were too old or too many');
+        await tail.forgetTrimmed();
       },
       onError: (error) => {
         writes.failed(error);

@@ -15,7 +15,7 @@ function retention(expire: () => Promise<Expired>, policy: ExpirePolicy = { maxA
       asked.push(said);
       return expire();
     },
-    onExpired: (expired) => found.push(expired),
+    onExpired: (expired) => void found.push(expired),
     onError: (error) => errors.push(error),
     now: () => 5000,
   });

@@ -38,7 +38,7 @@ export class Retention {
   async #expire(): Promise<void> {
     const { expire, policy, now, onExpired, onError } = this.#options;
     try {
-      onExpired(await expire(policy, now()));
+      await onExpired(await expire(policy, now()));
     } catch (error) {
       onError(error);
     }
@@ -49,7 +49,7 @@ export interface RetentionOptions {
   policy: ExpirePolicy;
   expire: (policy: ExpirePolicy, now: number) => Promise<Expired>;
   /** After each sweep, also one that found nothing. */
-  onExpired: (expired: Expired) => void;
+  onExpired: (expired: Expired) => void | Promise<void>;
   onError: (error: unknown) => void;
   /** ms since 1970, as the store is told with appends. */
   now: () => number;

@@ -70,6 +70,18 @@ test('what was trimmed is handed out no more, also by a read that began before',
   reader.close();
 });
 
+test('what was trimmed from any task is not handed out any more either', async () => {
+  const heads: Record<string, number | undefined> = { t: 2, u: 0 };
+  const head = (task: string) => Promise.resolve(heads[task] === undefined ? undefined : { trimmedLine: heads[task] });
+  const tail = new Tail({ store: { head } as unknown as Store });
+  const readers = Object.fromEntries(['t', 'u', 'new'].map((task) => [task, tail.open(task)]));
+  for (const task of ['t', 'u']) for (const line of [1, 3]) tail.stored(chunk(line, 2, { task }));
+  await tail.forgetTrimmed();
+  assert.equal(readers.t.recent(1), undefined);
+  assert.deepEqual(firstLines(readers.t.recent(3)), [3]);
+  assert.deepEqual(firstLines(readers.u.recent(1)), [1, 3]);
+});
+
 test('tasks that nobody reads take no memory', () => {
   const tail = new Tail(storeOf(() => []));
   const held: boolean[] = [];

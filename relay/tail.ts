@@ -37,6 +37,14 @@ export class Tail {
     this.#tasks.get(task)?.forget(throughLine);
   }
 
+  /** Lines of any task may have been trimmed. */
+  async forgetTrimmed(): Promise<void> {
+    for (const task of [...this.#tasks.keys()]) {
+      const head = await this.#store.head(task);
+      if (head !== undefined) this.forget(task, head.trimmedLine);
+    }
+  }
+
   /** What a reader of `task` reads through, until it calls `close`. */
   open(task: string): TailReader {
     const tail = this.#tasks.get(task) ?? new TaskTail(task, this.#store, (bytes) => this.#grew(task, bytes));

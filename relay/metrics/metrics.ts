@@ -26,6 +26,8 @@ export class Metrics implements IngestMeter {
   readonly #limited: Counter<'limit'>;
   readonly #lost: Counter;
   readonly #expired: Counter<'unit'>;
+  readonly #commits: Histogram;
+  readonly #merged: Counter<'unit'>;
 
   constructor(version: string) {
     this.#latency = this.#histogram('keruta_log_latency_seconds', {
@@ -34,6 +36,10 @@ export class Metrics implements IngestMeter {
     });
     this.#appends = this.#histogram('keruta_store_append_seconds', {
       help: 'From giving a chunk to the store to its being on the disk: waiting for company, the transaction, the fsync',
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    });
+    this.#commits = this.#histogram('keruta_store_commit_seconds', {
+      help: 'Transactions of the store with their fsync',
       buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     });
     this.#requestSeconds = this.#histogram('keruta_http_request_seconds', {
@@ -50,6 +56,12 @@ export class Metrics implements IngestMeter {
     this.#limited = this.#counter('keruta_limited_total', 'Times that a limit has refused or slowed somebody', 'limit');
     this.#lost = this.#counter('keruta_agents_lost_total', 'Runs whose agent fell silent');
     this.#expired = this.#counter('keruta_expired_total', 'What retention has deleted', 'unit');
+    this.#merged = this.#counter(
+      'keruta_merged_total',
+      'Small chunks that were merged, and what became of them',
+      'unit',
+    );
+    for (const unit of ['chunks', 'into', 'lines']) this.#merged.inc({ unit }, 0);
     for (const type of Object.keys(ERRORS)) this.#errors.inc({ type }, 0);
     for (const status of ['2xx', '3xx', '4xx', '5xx']) this.#requests.inc({ status }, 0);
     for (const name of LIMITS) this.#limited.inc({ limit: name }, 0);
@@ -134,6 +146,16 @@ export class Metrics implements IngestMeter {
 
   appended(ms: number): void {
     this.#appends.observe(ms / 1000);
+  }
+
+  committed(ms: number): void {
+    this.#commits.observe(ms / 1000);
+  }
+
+  merged({ chunks, into, lines }: { chunks: number; into: number; lines: number }): void {
+    this.#merged.inc({ unit: 'chunks' }, chunks);
+    this.#merged.inc({ unit: 'into' }, into);
+    this.#merged.inc({ unit: 'lines' }, lines);
   }
 
   resumed(): void {
