@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -319,9 +319,13 @@ describe('the REST contract, by curl', { timeout: 120_000 }, () => {
   }
 
   test('an export that the client cuts off costs nothing: the relay answers on', async () => {
-    const child = spawn('curl', ['--silent', '--limit-rate', '1', api('/tasks/t1/logs/export?format=txt')]);
-    child.stdout.once('data', () => child.kill());
-    await new Promise((resolve) => child.once('exit', resolve));
+    const post = `yes ten-bytes | head -c 500000 | curl --silent -H 'Content-Type: text/plain' --data-binary @- ${api('/tasks/long/logs')}`;
+    assert.deepEqual(JSON.parse((await run('sh', ['-c', post])).stdout), { accepted: 50_000 });
+    const { stdout } = await run('sh', [
+      '-c',
+      `curl --silent '${api('/tasks/long/logs/export?format=txt')}' | head -c 9`,
+    ]);
+    assert.equal(stdout.length, 9);
     assert.equal((await curl(`${relay.url}/health`)).status, 200);
   });
 });

@@ -127,6 +127,6 @@ function joined(row: Row, found: Found[], act: () => unknown): unknown {
 const MAX_SHOWN_CHARACTERS = 80;
 
 function shown(raw: Raw): string {
-  const json = JSON.stringify(raw);
+  const json = JSON.stringify(Array.isArray(raw) ? raw.join(',') : raw);
   return json.length > MAX_SHOWN_CHARACTERS ? `${json.slice(0, MAX_SHOWN_CHARACTERS)}…` : json;
 }
