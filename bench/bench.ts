@@ -2,23 +2,24 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { pathRows } from './path.ts';
 import { secureRows } from './secure.ts';
 import { stageRows } from './stages.ts';
 import { printTable, reaches, type Row } from './table.ts';
 
-/**
- * Measures everything in one run and prints one table: each stage alone, then the programs as they are installed.
- *
- *     npm run bench              about two minutes
- *     npm run bench -- --smoke   seconds: shows that the benchmark works; its figures mean nothing
- *     npm run bench -- --tls --auth   what TLS, and tokens and limits, cost; nothing else
- *     npm run bench -- --json    for machines
- */
-const smoke = process.argv.includes('--smoke');
-const json = process.argv.includes('--json');
+/** Measures everything in one run and prints one table: each stage alone, then the programs as they are installed. */
+const USAGE = `Usage: npm run bench -- [options]
+
+  (none)       everything, in about two minutes
+  --smoke      everything, in seconds: shows that the benchmark works; its figures mean nothing
+  --tls        what TLS costs the whole path; nothing else
+  --auth       what tokens and limits cost; with --tls, both together
+  --json       for machines`;
+
+const flag = { type: 'boolean', default: false } as const;
+const { smoke, json, tls, auth } = readFlags();
 const scale = smoke ? 0.1 : 1;
-const security = { tls: process.argv.includes('--tls'), auth: process.argv.includes('--auth') };
 
 const folder = mkdtempSync(join(tmpdir(), 'keruta-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -30,14 +31,14 @@ execFileSync(process.execPath, [join(import.meta.dirname, '../scripts/build.ts')
 
 const start = performance.now();
 const rows: Row[] = [];
-const onlySecurity = security.tls || security.auth;
-const sources = onlySecurity
-  ? [secureRows(folder, scale, security)]
-  : [
-      stageRows(scale),
-      pathRows(folder, scale),
-      ...(smoke ? [secureRows(folder, scale, { tls: true, auth: true })] : []),
-    ];
+const sources =
+  tls || auth
+    ? [secureRows(folder, scale, { tls, auth })]
+    : [
+        stageRows(scale),
+        pathRows(folder, scale),
+        ...(smoke ? [secureRows(folder, scale, { tls: true, auth: true })] : []),
+      ];
 for (const source of sources) {
   for await (const row of source) {
     rows.push(row);
@@ -59,4 +60,17 @@ if (json) {
 
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+function readFlags() {
+  try {
+    const options = { smoke: flag, json: flag, tls: flag, auth: flag, help: flag };
+    const { values } = parseArgs({ options });
+    if (!values.help) return values;
+    console.log(USAGE);
+    process.exit(0);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
 }

@@ -195,7 +195,7 @@ describe('values that are refused', () => {
       { env: { KERUTA_OVERFLOW: 'drop' } },
       'KERUTA_OVERFLOW: "drop" is none of drop-oldest, block; for example: drop-oldest',
     ],
-    [{ flags: { labels: ['team'] } }, '--label: ["team"] is not of the form name=value; for example: team=web'],
+    [{ flags: { labels: ['team'] } }, '--label: "team" is not of the form name=value; for example: team=web'],
     [{ flags: { taskId: 'a\nb' } }, '--task-id: "a\\nb" has control characters; for example: build-42'],
     [{ flags: { spoolDir: '~/spool' } }, /^--spool-dir: "~\/spool" begins with ~/],
     [{ flags: { taskId: 'x'.repeat(257) } }, /^--task-id: "x{79}… has 257 bytes; 256 are allowed/],
