@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { resolveAgent } from '../shared/options/agent-config.ts';
 import { agentOptions, type AgentConfig } from '../shared/options/agent-options.ts';
 import { readConfigFile } from '../shared/options/file.ts';
-import { addFlags, givenFlags } from '../shared/options/flags.ts';
+import { addFlags, givenFlags, type Wanted } from '../shared/options/flags.ts';
 import type { Settings } from '../shared/options/resolve.ts';
 import { surroundings } from '../shared/options/surroundings.ts';
 import type { LineFilter } from './line-filter.ts';
@@ -51,8 +51,8 @@ async function lineFilter(settings: Settings<AgentConfig>): Promise<LineFilter |
 }
 
 /** Flags of a command that configures itself; `wanted` are all if absent. */
-export function addAgentFlags(command: Command, wanted?: readonly (keyof AgentConfig)[]): Command {
-  addFlags(command, agentOptions, wanted && [...wanted, 'verbose']);
+export function addAgentFlags(command: Command, wanted?: Wanted<typeof agentOptions>): Command {
+  addFlags(command, agentOptions, wanted);
   return command.option(
     '--config <FILE>',
     'the configuration file (default: keruta.config.yaml if there is one, KERUTA_CONFIG)',

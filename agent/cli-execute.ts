@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { AgentConfig } from '../shared/options/agent-options.ts';
+import type { agentOptions } from '../shared/options/agent-options.ts';
+import type { FlagGroups } from '../shared/options/flags.ts';
 import { UsageError } from '../shared/options/usage-error.ts';
 import { addAgentFlags, RELAY_FLAGS, type Call } from './cli-call.ts';
 
@@ -15,30 +16,15 @@ Exit code: the script's; 128+n if signal n ended it; 124 after --timeout; 126 or
 arguments or the configuration are wrong; 125 if the agent itself could not start it; with --strict, 120 if it
 succeeded but its log is not complete.`;
 
-const FLAGS = [
-  'taskId',
-  'taskName',
-  'pipelineId',
-  'labels',
-  'workerId',
-  'workDir',
-  'timeoutMs',
-  'graceMs',
-  'mask',
-  'logLevel',
-  'tee',
-  'logFile',
-  'localPort',
-  'debug',
-  'logStreamingEnabled',
-  ...RELAY_FLAGS,
-  'spoolDir',
-  'spoolLimitBytes',
-  'spoolMaxAgeMs',
-  'overflow',
-  'drainTimeoutMs',
-  'strict',
-] as const satisfies (keyof AgentConfig)[];
+/** As help groups them. */
+const FLAGS = {
+  'The task:': ['taskId', 'taskName', 'pipelineId', 'labels', 'workerId'],
+  'The script:': ['workDir', 'timeoutMs', 'graceMs'],
+  'The log:': ['mask', 'logLevel', 'tee', 'logFile', 'logStreamingEnabled'],
+  'The relay:': [...RELAY_FLAGS, 'drainTimeoutMs', 'strict'],
+  'The spool:': ['spoolDir', 'spoolLimitBytes', 'spoolMaxAgeMs', 'overflow'],
+  'To look inside:': ['localPort', 'debug', 'verbose'],
+} as const satisfies FlagGroups<typeof agentOptions>;
 
 /** `execute`: runs a script and ships its log. */
 export function addExecute(root: Command, call: Call): void {

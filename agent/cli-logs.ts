@@ -31,7 +31,7 @@ export function addLogs(root: Command, call: Call): void {
     .option('--no-color', 'no colours')
     .option('--exit-code', "exit with the task's exit code")
     .addHelpText('after', HELP);
-  addAgentFlags(command, RELAY_FLAGS).action(async (task: string, options: RawLogsFlags) => {
+  addAgentFlags(command, [...RELAY_FLAGS, 'verbose']).action(async (task: string, options: RawLogsFlags) => {
     const problem = taskIdProblem(task);
     if (problem !== undefined) throw new UsageError(`the task id ${problem}; for example: build-42`);
     const flags = readLogsFlags(options);

@@ -9,13 +9,15 @@ export function addFlush(root: Command, call: Call): void {
     .command('flush')
     .summary('send what earlier runs left in the spool')
     .description('Sends what earlier runs left in the spool, of all tasks or of one.');
-  addAgentFlags(command, ['spoolDir', 'spoolMaxAgeMs', 'taskId', 'drainTimeoutMs', ...RELAY_FLAGS]).action(async () => {
-    const { config, origins } = await call.load(command);
-    const { flush } = await import('./flush.ts');
-    // Each spool knows where its run was sent; only what the user says counts more.
-    const isDefault = origins.websocketUrls[0].from === 'default';
-    call.exitCode = await flush({ ...config, websocketUrls: isDefault ? undefined : config.websocketUrls });
-  });
+  addAgentFlags(command, ['spoolDir', 'spoolMaxAgeMs', 'taskId', 'drainTimeoutMs', ...RELAY_FLAGS, 'verbose']).action(
+    async () => {
+      const { config, origins } = await call.load(command);
+      const { flush } = await import('./flush.ts');
+      // Each spool knows where its run was sent; only what the user says counts more.
+      const isDefault = origins.websocketUrls[0].from === 'default';
+      call.exitCode = await flush({ ...config, websocketUrls: isDefault ? undefined : config.websocketUrls });
+    },
+  );
 }
 
 /** `cat`: prints the log in spool files. */
@@ -56,7 +58,7 @@ export function addDoctor(root: Command, call: Call): void {
       'Looks whether everything is as a run needs it: configuration, spool, relay, clock, token. Sends nothing; exits with 1 if something is wrong.',
     )
     .option('--json', 'as JSON');
-  addAgentFlags(command, ['taskId', 'spoolDir', 'spoolLimitBytes', ...RELAY_FLAGS]).action(async () => {
+  addAgentFlags(command, ['taskId', 'spoolDir', 'spoolLimitBytes', ...RELAY_FLAGS, 'verbose']).action(async () => {
     const settings = await call.load(command);
     const { examine, reportChecks } = await import('./doctor.ts');
     call.exitCode = reportChecks(await examine(settings, process.env), command.opts<{ json?: boolean }>());

@@ -37,6 +37,7 @@ function program(): Command {
     .description("Runs a job's script and brings its log to a keruta relay, live and complete.")
     .version(packageJson.version)
     .enablePositionalOptions()
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText('after', HELP);
   for (const add of [addExecute, addLogs, addFlush, addCat, addConfig, addDoctor]) add(root, call);
   for (const command of [root, ...root.commands]) {

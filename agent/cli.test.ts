@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { agentOptions } from '../shared/options/agent-options.ts';
+import type { Row } from '../shared/options/option.ts';
 
 const CLI = join(import.meta.dirname, 'cli.ts');
 const folder = mkdtempSync(join(tmpdir(), 'keruta-cli-'));
@@ -116,4 +118,11 @@ test('help and version are enough to get going', () => {
     assert.match(execute, part);
   }
   assert.match(agent(['--version']).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('help of execute has each flag once', () => {
+  const { stdout } = agent(['execute', '--help']);
+  const shown = Array.from(stdout.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm), ([, flag]) => flag);
+  const flags = Object.values<Row>(agentOptions).flatMap(({ flag }) => flag ?? []);
+  assert.deepEqual(shown.sort(), [...flags, '--script', '--dry-run', '--config', '--help'].sort());
 });

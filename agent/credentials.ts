@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { AgentConfig } from '../shared/options/agent-options.ts';
+import { inTime } from './in-time.ts';
 
 export type CredentialOptions = Partial<Pick<AgentConfig, 'authToken' | 'authTokenFile' | 'apiKey' | 'authType'>>;
 
@@ -27,15 +28,9 @@ export class Credentials {
 
   async #token(path: string, timeoutMs: number): Promise<string> {
     this.#reading ??= readToken(path).finally(() => (this.#reading = undefined));
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`the token's file ${path} takes too long to be read`)), timeoutMs);
+    return inTime(this.#reading, timeoutMs, () => {
+      throw new Error(`the token's file ${path} takes too long to be read`);
     });
-    try {
-      return await Promise.race([this.#reading, late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 }
 

@@ -1,10 +1,12 @@
 import { encodeGap, type GapReason } from '../shared/chunk.ts';
+import { inTime } from './in-time.ts';
 import { RecordQueue, type QueuedRecord } from './delivery-queue.ts';
-import type { SpoolBatch, SpoolEnd, SpoolMeta, SpoolState } from './spool-contract.ts';
+import type { SpoolEnd, SpoolMeta, SpoolState } from './spool-contract.ts';
 import { SpoolHealth, STALLED_AFTER_MS } from './spool-health.ts';
 import { SpoolReader } from './spool-reader.ts';
 import { EMPTY_CHAIN, moved, readRecord, type Chain, type SpoolRecord } from './spool-record.ts';
-import { BATCH_BYTES, SpoolError, type Spool } from './spool.ts';
+import { SpoolWriter } from './spool-writer.ts';
+import { SpoolError, type Spool } from './spool.ts';
 
 /**
  * A run's records on their way to the relay: taken from capture, written to the spool, read by the uplink in order,
@@ -33,23 +35,12 @@ export class Backlog {
   readonly #spool: Spool;
   readonly #reader: SpoolReader;
   readonly #health: SpoolHealth;
+  readonly #writer: SpoolWriter;
   #queue = new RecordQueue();
-  #writing = false;
-  /** One past what is being written, or was. */
-  #writingSeq = 0;
-  #onSettled: (() => void)[] = [];
-  #rewriting = 0;
-  #rewrites: Promise<unknown> = Promise.resolve();
-  #spoolBytes = 0;
-  #endSpooled = false;
-  #ackSpooled = 0;
-  #ackDue = false;
-  #unverifiedDue = false;
   /** Capture's seqs less ours. */
   #shift = 0;
   #saidDropped = false;
   #closed = false;
-  #ackTimer: NodeJS.Timeout | undefined;
 
   /** Takes up a spool that is there, with what it knows. Rejects if it can't be opened. */
   static async resume(options: Omit<BacklogOptions, 'meta'>): Promise<Backlog> {
@@ -69,10 +60,22 @@ export class Backlog {
       onWarning: options.onWarning,
       onRetry: () => void this.#recover(),
       onChange: () => {
-        this.#settle();
+        this.#writer.settle();
         this.#boundMemory();
         this.onChange();
       },
+    });
+    this.#writer = new SpoolWriter({
+      spool: options.spool,
+      health: this.#health,
+      limitBytes: options.spoolLimitBytes,
+      state: () => ({ queue: this.#queue, acked: this.acked, epoch: this.epoch, end: this.end }),
+      onWritten: () => {
+        this.#boundSpool();
+        this.#writer.write();
+        this.onChange();
+      },
+      onRewritten: () => this.onChange(),
     });
   }
 
@@ -90,7 +93,9 @@ export class Backlog {
     const { overflow, memoryLimitBytes, spoolLimitBytes, bufferLines = Infinity } = this.#options;
     const { waitingBytes, nextSeq, spooledSeq, firstSeq } = this.#queue;
     const memoryFull = waitingBytes > memoryLimitBytes / 2 || nextSeq - Math.max(spooledSeq, firstSeq) > bufferLines;
-    return overflow === 'block' ? memoryFull || this.#spoolBytes > spoolLimitBytes : memoryFull && this.#health.trusted;
+    return overflow === 'block'
+      ? memoryFull || this.#writer.bytes > spoolLimitBytes
+      : memoryFull && this.#health.trusted;
   }
 
   /** All that was sent must leave room for what may be dropped. */
@@ -104,8 +109,8 @@ export class Backlog {
     return (
       this.end !== undefined &&
       this.cursor === this.nextSeq &&
-      this.#rewriting === 0 &&
-      (this.#endSpooled || !this.#health.trusted)
+      !this.#writer.rewriting &&
+      (this.#writer.endSpooled || !this.#health.trusted)
     );
   }
 
@@ -153,21 +158,21 @@ export class Backlog {
     const { firstSeq, count, lines, textBytes, crc } = record;
     this.#queue.push({ firstSeq, count, lines, textBytes, crc, bytes });
     this.missing += record.count - record.lines;
-    this.#write();
+    this.#writer.write();
     this.#boundMemory();
   }
 
   /** No more records come. */
   setEnd(end: SpoolEnd): void {
     this.end = end;
-    this.#write();
+    this.#writer.write();
     this.onChange();
   }
 
   /** Takes the record at the cursor, which moves past it; undefined if it can't be sent yet, or there is none. */
   next(): QueuedRecord | undefined {
     const readableSeq = this.#health.trusted ? this.#queue.spooledSeq : this.nextSeq;
-    if (this.#rewriting > 0 || this.cursor >= readableSeq) return undefined;
+    if (this.#writer.rewriting || this.cursor >= readableSeq) return undefined;
     const record = this.cursor < this.#queue.firstSeq ? this.#older() : this.#queue.at(this.cursor);
     if (record) this.cursor = record.firstSeq + record.count;
     return record;
@@ -178,16 +183,7 @@ export class Backlog {
     this.acked = chain;
     this.cursor = Math.max(this.cursor, chain.seq);
     this.#queue.dropBelow(chain.seq);
-    if (this.#spoolBytes > this.#options.spoolLimitBytes) {
-      this.#ackDue = true;
-      this.#write();
-    } else {
-      this.#ackTimer ??= setTimeout(() => {
-        this.#ackTimer = undefined;
-        this.#ackDue = true;
-        this.#write();
-      }, ACK_DELAY_MS).unref();
-    }
+    this.#writer.ackSoon();
     this.onChange();
   }
 
@@ -208,8 +204,9 @@ export class Backlog {
     this.#reader.clear();
     this.acked = at;
     this.epoch = epoch;
-    this.cursor = this.#ackSpooled = at.seq;
-    await this.#rewrite(async () => {
+    this.cursor = at.seq;
+    this.#writer.rewound(at.seq);
+    await this.#writer.rewrite(async () => {
       if (this.#health.state === 'ok')
         this.missing += await this.#spool.rewind({ at, epoch, time: this.#options.now() });
     });
@@ -217,7 +214,7 @@ export class Backlog {
 
   /** The relay does not take the record at `seq`, ever: a gap goes in its place. */
   async reject(seq: number): Promise<void> {
-    await this.#rewrite(async () => {
+    await this.#writer.rewrite(async () => {
       const time = this.#options.now();
       this.#reader.clear();
       const record = seq >= this.#queue.firstSeq ? this.#queue.at(seq) : undefined;
@@ -230,7 +227,7 @@ export class Backlog {
 
   /** Another writer has written this run: what is not acknowledged becomes a new run. Rejects if the spool can't. */
   async fork(run: string): Promise<void> {
-    await this.#rewrite(async () => {
+    await this.#writer.rewrite(async () => {
       const from = this.acked;
       if (this.#health.state !== 'ok') throw new SpoolError('the spool does not work');
       await this.#spool.fork({ fromSeq: from.seq, run });
@@ -238,155 +235,82 @@ export class Backlog {
       this.#queue.dropBelow(from.seq);
       this.#queue.move(run, from.seq);
       this.#shift += from.seq;
-      this.#writingSeq -= from.seq;
+      this.#writer.renumbered(from.seq);
       this.missing -= from.missing;
       this.acked = EMPTY_CHAIN;
-      this.cursor = this.#ackSpooled = 0;
+      this.cursor = 0;
       this.meta = { ...this.meta, run, labels: { ...this.meta.labels, continues: this.meta.run } };
     });
   }
 
   /** The relay has more of the run than this spool, all of whose records it has: goes on behind that. */
   async adopt(at: Chain): Promise<void> {
-    await this.#rewrite(async () => {
+    await this.#writer.rewrite(async () => {
       await this.#spool.reset({ at });
       this.acked = at;
       this.missing = at.missing;
-      this.cursor = this.#ackSpooled = this.#writingSeq = at.seq;
+      this.cursor = at.seq;
+      this.#writer.startAt(at.seq);
       this.#queue = new RecordQueue(at.seq);
     });
   }
 
-  /** Waits until all is written that can be. */
-  async settled(): Promise<void> {
-    while ((this.#writing || this.#health.state === 'opening') && !this.#health.stalled)
-      await new Promise<void>((resolve) => this.#onSettled.push(resolve));
-  }
-
   /** Lets go of the spool; `destroy`: the relay has it all, it is deleted; `unverified`: it is marked so. */
   async close(how: 'keep' | 'destroy' | 'unverified'): Promise<void> {
-    if (how !== 'destroy') {
-      await this.settled();
-      this.#ackDue = true;
-      this.#unverifiedDue = how === 'unverified';
-      this.#write();
-      await this.settled();
-    }
+    if (how !== 'destroy') await this.#writer.finish({ unverified: how === 'unverified' });
     this.#closed = true;
     this.#health.end();
-    clearTimeout(this.#ackTimer);
+    this.#writer.close();
     const closing =
       this.#health.stalled || this.#health.state !== 'ok'
         ? this.#spool.terminate()
         : this.#spool.close(how === 'destroy' ? 'destroy' : 'keep');
-    await withinPatience(closing);
+    // A disk that hangs must not hold up the process's end.
+    await inTime(closing, STALLED_AFTER_MS, () => undefined);
   }
 
   #resume(state: SpoolState): void {
     this.acked = state.acked ?? EMPTY_CHAIN;
     this.epoch = state.epoch;
     this.end = state.end;
-    this.#endSpooled = state.end !== undefined;
+    this.#writer.endSpooled = state.end !== undefined;
     this.missing = state.missing;
     this.unverified = state.unverified;
     this.#queue = new RecordQueue(state.nextSeq);
-    this.#writingSeq = state.nextSeq;
-    this.cursor = this.#ackSpooled = this.acked.seq;
-    this.#spoolBytes = state.bytes;
+    this.cursor = this.acked.seq;
+    this.#writer.startAt(state.nextSeq, this.acked.seq);
+    this.#writer.bytes = state.bytes;
     this.#opened();
   }
 
   #opened(): void {
     this.#health.opened();
-    this.#write();
-    this.#settle();
+    this.#writer.write();
+    this.#writer.settle();
     this.onChange();
-  }
-
-  #write(): void {
-    if (this.#health.state !== 'ok' || this.#writing || this.#rewriting > 0 || this.#closed) return;
-    const { spooledSeq, nextSeq } = this.#queue;
-    if (this.acked.seq > spooledSeq) {
-      // Sent from memory and acknowledged meanwhile: the spool goes on behind it.
-      this.#inBackground(this.#rewrite(() => this.#reset()));
-      return;
-    }
-    const records = this.#queue.waiting(BATCH_BYTES);
-    const last = records.at(-1);
-    const writingSeq = last ? last.firstSeq + last.count : spooledSeq;
-    const end = this.#endSpooled || writingSeq < nextSeq ? undefined : this.end;
-    if (!last && !end && !this.#unverifiedDue && !(this.#ackDue && this.#ackSpooled < this.acked.seq)) return;
-    const { seq } = this.acked;
-    const batch: SpoolBatch = {
-      records: records.map(({ bytes }) => bytes),
-      acked: seq > this.#ackSpooled ? { seq, epoch: this.epoch } : undefined,
-      end,
-      unverified: this.#unverifiedDue,
-      limitBytes: this.#options.spoolLimitBytes,
-    };
-    this.#writing = true;
-    this.#writingSeq = writingSeq;
-    this.#health.begins();
-    this.#spool.write(batch).then(
-      (bytes) => {
-        this.#queue.spooled(writingSeq);
-        this.#queue.shrinkSpooled(CACHE_BYTES);
-        this.#spoolBytes = bytes;
-        this.#ackSpooled = Math.max(this.#ackSpooled, seq);
-        // What was acknowledged meanwhile is as due as before.
-        if (this.acked.seq <= seq) this.#ackDue = false;
-        this.#unverifiedDue = false;
-        if (end) this.#endSpooled = true;
-        this.#health.wrote();
-        this.#written();
-        this.#boundSpool();
-        this.#write();
-        this.onChange();
-      },
-      (error: unknown) => {
-        this.#health.failed(error);
-        this.#written();
-      },
-    );
-  }
-
-  #written(): void {
-    this.#writing = false;
-    this.#health.answered();
-    this.#settle();
-  }
-
-  /** Who waits for the spool looks again. */
-  #settle(): void {
-    for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 
   #boundSpool(): void {
     const { spoolLimitBytes, overflow, now } = this.#options;
-    if (overflow === 'block' || this.#spoolBytes <= spoolLimitBytes || this.#rewriting > 0) return;
-    const dropped = this.#rewrite(async () => {
+    if (overflow === 'block' || this.#writer.bytes <= spoolLimitBytes || this.#writer.rewriting) return;
+    const dropped = this.#writer.rewrite(async () => {
       const fromSeq = this.cursor;
       const untilBytes = spoolLimitBytes * (1 - DROPPED_SHARE);
       const { count, lines, bytes } = await this.#spool.drop({ fromSeq, untilBytes, time: now() });
-      this.#spoolBytes = bytes;
+      this.#writer.bytes = bytes;
       if (count === 0) return;
       this.#reader.clear();
       this.#queue.dropBelow(fromSeq + count);
       this.missing += lines;
       this.#sayDropped('the spool is full');
     });
-    this.#inBackground(dropped);
+    this.#writer.inBackground(dropped);
   }
 
   #boundMemory(): void {
     const { memoryLimitBytes, overflow, now } = this.#options;
     if (overflow === 'block' || this.#health.trusted || this.#queue.waitingBytes <= memoryLimitBytes) return;
-    const firstSeq = Math.max(
-      this.cursor,
-      this.#queue.spooledSeq,
-      this.#queue.firstSeq,
-      this.#writing ? this.#writingSeq : 0,
-    );
+    const firstSeq = Math.max(this.cursor, this.#queue.spooledSeq, this.#queue.firstSeq, this.#writer.reachedSeq);
     const { count, lines } = this.#queue.oldest(firstSeq, memoryLimitBytes * (1 - DROPPED_SHARE));
     if (lines === 0) return;
     this.#queue.replace(this.#gap({ firstSeq, count, reason: 'dropped', time: now() }));
@@ -407,34 +331,6 @@ export class Backlog {
     return bytes && { ...readRecord(bytes), bytes };
   }
 
-  /** Changes records that are there already: nothing is written or read meanwhile. */
-  async #rewrite(work: () => Promise<void>): Promise<void> {
-    this.#rewriting++;
-    const turn = this.#rewrites.then(async () => {
-      while (this.#writing) await new Promise<void>((resolve) => this.#onSettled.push(resolve));
-      await work();
-    });
-    this.#rewrites = turn.catch(() => undefined);
-    try {
-      await turn;
-    } finally {
-      this.#rewriting--;
-      this.#write();
-      this.onChange();
-    }
-  }
-
-  async #reset(): Promise<void> {
-    const at = this.acked;
-    await this.#spool.reset({ at });
-    this.#queue.spooled(at.seq);
-    this.#ackSpooled = this.#writingSeq = at.seq;
-  }
-
-  #inBackground(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#health.failed(error));
-  }
-
   #gap(gap: { firstSeq: number; count: number; reason: GapReason; time: number }): QueuedRecord {
     const bytes = encodeGap({ ...gap, run: this.meta.run });
     return { ...readRecord(bytes), bytes };
@@ -449,8 +345,8 @@ export class Backlog {
         this.#health.lost('has lost what was in it');
         return;
       }
-      this.#endSpooled = false;
-      if (state.nextSeq !== spooledSeq) await this.#reset();
+      this.#writer.endSpooled = false;
+      if (state.nextSeq !== spooledSeq) await this.#writer.reset();
       this.#opened();
     } catch (error) {
       this.#health.failed(error);
@@ -461,17 +357,6 @@ export class Backlog {
     if (this.#saidDropped) return;
     this.#saidDropped = true;
     this.#options.onWarning(`${why}: the oldest lines that the relay has not taken are dropped; a gap stands for them`);
-  }
-}
-
-/** A disk that hangs must not hold up the process's end. */
-async function withinPatience(work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, STALLED_AFTER_MS)));
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -492,9 +377,5 @@ export interface BacklogOptions {
   now: () => number;
 }
 
-/** Records that are kept in memory although the spool has them: what was just written is about to be sent. */
-const CACHE_BYTES = 8 * 1024 * 1024;
 /** A little more than needed is dropped at once, so that it is not done again for every record. */
 const DROPPED_SHARE = 1 / 32;
-/** What was acknowledged is noted with the next records, or after this long. */
-const ACK_DELAY_MS = 1000;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test, type TestContext } from 'node:test';
@@ -123,6 +124,12 @@ test('files that can not be used are said by their option', async (t) => {
   const bad = await dialTls(t, server, { clientCert: file(t, server.cert), clientKey: key });
   assert.match(bad, /clientKey: .* holds no private key in PEM format/);
   assert.doesNotMatch(bad, /geheim/);
+});
+
+test('a pipe, which nobody may ever write, is not opened', async (t) => {
+  const certPath = join(testFolder(t), 'pipe');
+  execFileSync('mkfifo', [certPath]);
+  assert.match(await dialTls(t, await issued(authority), { certPath }), /pipe can't be read: it is no file/);
 });
 
 test('a relay that speaks no TLS is said', async (t) => {

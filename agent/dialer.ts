@@ -16,6 +16,8 @@ export class Dialer {
   readonly #options: DialOptions;
   readonly #credentials: Credentials;
   readonly #detours = new Map<string, Detour>();
+  /** Of certificates, under way: a disk that hangs holds one thread, and not one for each attempt. */
+  #readingTls: Promise<TlsSettings> | undefined;
 
   constructor(options: DialOptions) {
     this.#options = options;
@@ -51,7 +53,7 @@ export class Dialer {
     const proxy = namesProxies(env) && URL.canParse(url) ? proxyFor(url, env) : undefined;
     const [headers, tls] = await Promise.all([
       this.#credentials.headers(connectTimeoutMs),
-      /^(wss|https):/.test(url) ? readTls(this.#options) : undefined,
+      /^(wss|https):/.test(url) ? this.#tls() : undefined,
     ]);
     const name = proxy === undefined ? publicUrl(url) : `${publicUrl(url)} (through the proxy ${shownProxy(proxy)})`;
     return { name, headers, ...(tls && { tls }), ...(proxy && { proxy }) };
@@ -81,6 +83,11 @@ export class Dialer {
       },
       events,
     );
+  }
+
+  #tls(): Promise<TlsSettings> {
+    this.#readingTls ??= readTls(this.#options).finally(() => (this.#readingTls = undefined));
+    return this.#readingTls;
   }
 
   #detour(url: string): Detour {

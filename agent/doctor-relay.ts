@@ -3,6 +3,7 @@ import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { apiUrlOf } from '../shared/options/urls.ts';
 import { Dialer, publicUrl, taskUrl, type Way } from './dialer.ts';
 import { bad, good, warning, type Check } from './doctor-check.ts';
+import { inTime } from './in-time.ts';
 import { dialOptions } from './link-options.ts';
 import { dispatcher, readText, refusalOf, retried } from './http-client.ts';
 import { brokenConnection, refusedRequest } from './uplink-refusal.ts';
@@ -30,7 +31,14 @@ export async function checkRelay(config: AgentConfig, url: string, env: NodeJS.P
   const answer = await retried(config, () => whoami(api, way, config.apiTimeoutMs));
   const certificate = url.startsWith('wss:') && way.proxy === undefined ? [await checkCertificate(url, way)] : [];
   if ('problem' in answer)
-    return [bad('relay', answer.problem, 'keruta-agent config shows where it is said to be'), ...certificate];
+    return [
+      bad(
+        'relay',
+        answer.problem,
+        'keruta-agent config shows which address and token are taken, and where they come from',
+      ),
+      ...certificate,
+    ];
   return [
     good('relay', `${publicUrl(api)} answers${way.proxy === undefined ? '' : ', through a proxy'}`),
     ...certificate,
@@ -62,6 +70,8 @@ async function whoami(api: string, way: Way, timeoutMs: number): Promise<Answer 
       headers: way.headers,
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
+      // Whoever answers a little at a time is in time with all of that.
+      signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await readText(answer.body);
     const now = Date.now();
@@ -104,7 +114,7 @@ function checkToken({ name, grants, expiresAt }: Answer, { taskId }: AgentConfig
 
 /** Whether the link can be opened. It is closed again before anything is said. */
 async function checkLink(url: string, way: Way, config: AgentConfig): Promise<Check> {
-  const closing = await new Promise<Closing | undefined>((resolve) => {
+  const opening = new Promise<Closing | undefined>((resolve) => {
     void proxied(way).then((agent) => {
       const socket = new UplinkSocket(
         { ...way, url, timeoutMs: config.websocketTimeoutMs, ...(agent && { agent }) },
@@ -118,6 +128,10 @@ async function checkLink(url: string, way: Way, config: AgentConfig): Promise<Ch
         },
       );
     });
+  });
+  const { websocketTimeoutMs } = config;
+  const closing = await inTime<Closing | undefined>(opening, websocketTimeoutMs, () => {
+    return { retry: true, problem: `the relay at ${way.name} has not answered in ${websocketTimeoutMs / 1000} s` };
   });
   if (closing === undefined) return good('link', 'opens over a WebSocket');
   if (closing.blocked === true && config.httpFallback !== 'never') {
@@ -145,7 +159,7 @@ async function checkCertificate(url: string, { tls }: Way): Promise<Check> {
       ...tls,
     });
     const days = Math.floor((Date.parse(until) - Date.now()) / DAY_MS);
-    const found = `the relay's certificate is good for ${days} more days`;
+    const found = `the relay's certificate is good for ${days} more ${days === 1 ? 'day' : 'days'}`;
     return days >= EXPIRY_DAYS ? good('certificate', found) : warning('certificate', found, 'renew it');
   } catch (error) {
     return bad('certificate', brokenConnection(publicUrl(url), error as Error).problem, 'as it says');

@@ -1,9 +1,10 @@
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../shared/make-folder.ts';
 import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { sizeInWords } from '../shared/size.ts';
 import { bad, good, warning, type Check } from './doctor-check.ts';
-import { listSpools, makeFolder } from './spool-folder.ts';
+import { listSpools } from './spool-folder.ts';
 
 const WRITTEN_BYTES = 256 * 1024;
 const WRITES = 5;

@@ -74,9 +74,13 @@ function workDir({ workDir: folder }: AgentConfig, problems: string[]): string {
 
 function destination(config: AgentConfig): string {
   if (!config.logStreamingEnabled) return 'nowhere: log streaming is switched off';
-  const secret = config.authType === 'bearer' ? config.authToken : config.apiKey;
-  const name = config.authType === 'bearer' ? 'token' : 'API key';
-  return `${config.websocketUrls.map(publicUrl).join(', else ')}, ${secret === undefined ? `without a ${name}` : `with a ${name}`}`;
+  return `${config.websocketUrls.map(publicUrl).join(', else ')}, ${credential(config)}`;
+}
+
+/** What Credentials would show. */
+function credential({ authToken, authTokenFile, apiKey, authType }: AgentConfig): string {
+  if (authTokenFile !== undefined) return `with what ${authTokenFile} holds`;
+  return `${(authToken ?? apiKey) === undefined ? 'without' : 'with'} ${authType === 'bearer' ? 'a token' : 'an API key'}`;
 }
 
 /** How many secrets are known, and where from. */

@@ -138,6 +138,25 @@ test('what can not be delivered stays, and is said', async (t) => {
   assert.deepEqual(linesOf(relay.run.records), [...lineTexts(0, 9), '[agent-died 10-10]']);
 });
 
+test('what waits for earlier runs waits for no more than one that is left unanswered, and not for cuts', async (t) => {
+  const relay = await testRelay(t);
+  const spoolDir = testFolder(t);
+  const [first] = [leave(spoolDir, 1), leave(spoolDir, 1)].sort();
+  relay.faults.onFrame = (_frame, isBinary, socket) => {
+    if (isBinary) socket.terminate();
+    return isBinary;
+  };
+  let steps = 0;
+  const given = options(t, relay, { spoolDir, drainTimeoutMs: 300, onProgress: () => steps++ });
+  assert.deepEqual(await flushTask(given, 't1'), { delivered: 0, remaining: 1, alive: 0, expired: 0 });
+  assert.ok(relay.hellos.length > 1);
+  assert.deepEqual(
+    relay.hellos.filter(({ run }) => run !== first),
+    [],
+  );
+  assert.equal(steps, 0);
+});
+
 test('a copied spool: the second copy goes on as a new run', async (t) => {
   const relay = await testRelay(t);
   const [first, second] = [testFolder(t), testFolder(t)];

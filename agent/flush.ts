@@ -38,8 +38,8 @@ export async function flush(config: FlushConfig): Promise<number> {
 }
 
 /**
- * Brings what earlier agents of `task` left, before a new run of it begins. Never rejects: what can't be delivered
- * stays where it is.
+ * Brings what earlier agents of `task` left, before a new run of it begins, which waits: so the first that the relay
+ * leaves unanswered is the last. Never rejects: what can't be delivered stays where it is.
  */
 export async function flushTask(options: FlushOptions, task: string): Promise<FlushSummary> {
   try {
@@ -47,6 +47,7 @@ export async function flushTask(options: FlushOptions, task: string): Promise<Fl
     return await flushSpools(
       options,
       paths.filter((path) => runOf(path) !== options.exceptRun),
+      { whileAnswered: true },
     );
   } catch (error) {
     options.onWarning(`the spool folder can't be read: ${(error as Error).message}`);
@@ -54,7 +55,11 @@ export async function flushTask(options: FlushOptions, task: string): Promise<Fl
   }
 }
 
-async function flushSpools(options: FlushOptions, paths: string[]): Promise<FlushSummary> {
+async function flushSpools(
+  options: FlushOptions,
+  paths: string[],
+  { whileAnswered = false } = {},
+): Promise<FlushSummary> {
   const summary: FlushSummary = { delivered: 0, remaining: 0, alive: 0, expired: 0 };
   // One after the other, the oldest first: a task's runs then arrive in their order.
   for (const path of paths) {
@@ -62,6 +67,7 @@ async function flushSpools(options: FlushOptions, paths: string[]): Promise<Flus
     summary[run.state]++;
     options.onRun?.(run);
     if (run.state === 'expired') options.onExpired?.(sentenceOf(run));
+    if (whileAnswered && run.unanswered === true) break;
   }
   return summary;
 }
@@ -135,6 +141,7 @@ async function deliver(options: FlushOptions, { backlog, path, writtenAt }: Open
     }),
     { idleMs: options.drainTimeoutMs ?? IDLE_MS, unreachedMs: Math.min(options.connectTimeoutMs, IDLE_MS) },
   );
+  let { progress } = uplink;
   backlog.onChange = uplink.onChange = () => {
     if (uplink.connected && !backlog.end) {
       // Its agent died: lines were perhaps in its pipes and buffers. Not said before the relay said what it has.
@@ -143,6 +150,8 @@ async function deliver(options: FlushOptions, { backlog, path, writtenAt }: Open
     }
     uplink.pump();
     drain.update();
+    if (uplink.progress === progress) return;
+    progress = uplink.progress;
     options.onProgress?.({ task, lines: before - backlog.unsentLines, of: before });
   };
   startUplink(link, uplink, task).catch((error: unknown) => uplink.giveUp(String(error)));
@@ -157,6 +166,7 @@ async function deliver(options: FlushOptions, { backlog, path, writtenAt }: Open
   return {
     ...run,
     state: 'remaining',
+    unanswered: !uplink.stopped,
     problem: problem ?? `the relay at ${link.websocketUrls.map(publicUrl).join(' or ')} did not take everything`,
   };
 }
@@ -206,6 +216,7 @@ export interface FlushOptions extends Omit<LinkOptions, 'websocketUrls'> {
   onRun?: (run: FlushedRun) => void;
   /** One was removed, in a sentence. */
   onExpired?: (text: string) => void;
+  /** The relay has acknowledged something. */
   onProgress?: (progress: FlushProgress) => void;
 }
 
@@ -228,6 +239,8 @@ export interface FlushedRun {
   unsentLines: number;
   missingLines: number;
   problem?: string;
+  /** It remains because no relay took it in time, and so would not take others. */
+  unanswered?: boolean;
 }
 
 interface FlushProgress {

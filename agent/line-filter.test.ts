@@ -69,3 +69,35 @@ test('a pattern that makes other engines run away takes its time in proportion',
   const filter = filterOf({ exclude: '(a+)+$' });
   assert.equal(filter.keeps(Buffer.from(`${'a'.repeat(50_000)}!`)), true);
 });
+
+describe('of many patterns', () => {
+  const many = (pattern: (i: number) => string) => Array.from({ length: 100 }, (_, i) => pattern(i)).join('\n');
+  const rows: [what: string, patterns: string, found: string, not: string][] = [
+    ['each is looked for', many((i) => `literal${i}$`), 'a literal99', 'a literal'],
+    ['each has its own flags', `${many((i) => `(?i)^none${i}`)}\n^B|^c`, 'c', 'b'],
+    ['alternatives stay its own', `${many((i) => `(?i)x${i}|y${i}`)}\n[a-b]|c$`, 'a c', 'dc.'],
+    ['quotes stay its own', `(?i)none\n(?i)\\Q(b`, '(B', '(c'],
+    ['groups may have the same name', '(?i)(?P<n>a)1\n(?i)(?P<n>b)1', 'B1', 'C1'],
+    ['they may be large', many((i) => `(?i)(a{9}b{9}c?){20}${i}`), 'aaaaaaaaabbbbbbbbb'.repeat(20) + '7', 'a'],
+  ];
+  for (const [what, exclude, found, not] of rows) {
+    test(what, () => {
+      const filter = filterOf({ exclude });
+      assert.deepEqual([filter.keeps(Buffer.from(found)), filter.keeps(Buffer.from(not))], [false, true]);
+    });
+  }
+
+  test('they take hardly longer than one', () => {
+    const line = Buffer.from('2026-01-02T03:04:05.678Z INFO worker-17 request handled path=/api/v1/items status=200');
+    const timeOf = (exclude: string): number => {
+      const filter = filterOf({ exclude });
+      const round = (): number => {
+        const since = performance.now();
+        for (let i = 0; i < 2000; i++) filter.keeps(line);
+        return performance.now() - since;
+      };
+      return Math.min(...Array.from({ length: 5 }, round));
+    };
+    assert.ok(timeOf(many((i) => `(?i)debug${i}`)) < 20 * timeOf('(?i)debug1'));
+  });
+});

@@ -7,8 +7,9 @@ import type { DebugRoutes } from './local-port.ts';
 export function debugRoutes(): DebugRoutes {
   let busy = false;
   return (request, response) => {
-    const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
-    const route = ROUTES[`${request.method ?? ''} ${pathname}`];
+    // Not as a URL: a request may ask for what is none.
+    const [path, query] = (request.url ?? '').split('?', 2);
+    const route = ROUTES[`${request.method ?? ''} ${path}`];
     if (route === undefined) return false;
     if (busy) {
       response.writeHead(503).end('Another request for debugging is under way.\n');
@@ -16,7 +17,7 @@ export function debugRoutes(): DebugRoutes {
     }
     busy = true;
     response.once('close', () => (busy = false));
-    route(response, searchParams).catch((error: unknown) => response.destroy(error as Error));
+    route(response, new URLSearchParams(query)).catch((error: unknown) => response.destroy(error as Error));
     return true;
   };
 }

@@ -1,11 +1,14 @@
+import { readdir } from 'node:fs/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { startDelivery } from './delivery.ts';
 import { Dialer, unverifiedWarning } from './dialer.ts';
+import { inTime } from './in-time.ts';
 import { linkOptions } from './link-options.ts';
 import type { Delivery, Outbox, OutboxFigures } from './outbox.ts';
 import type { Pacer } from './pacer.ts';
-import { listSpools } from './spool-folder.ts';
+import { runOf, spoolsAmong } from './spool-folder.ts';
+import { STALLED_AFTER_MS } from './spool-health.ts';
 import { takeWarmSpool } from './warm-spool.ts';
 
 /** What only this run knows of itself. */
@@ -34,19 +37,20 @@ export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOp
     pacer: run.pacer,
     onWarning: run.onWarning,
   };
+  // Read while the relay is being connected to.
+  const foundEarlier = hasEarlier(config.spoolDir, task, run.run);
   const unverified = unverifiedWarning(config, config.websocketUrls);
   if (unverified !== undefined) run.onWarning(unverified);
   return startDelivery({
     ...run,
     spool: takeWarmSpool(),
     ...link,
-    earlier: hasSpools(config.spoolDir, task)
-      ? async (onProgress) => {
-          const { flushTask } = await import('./flush.ts');
-          const { spoolMaxAgeMs } = config;
-          await flushTask({ ...link, exceptRun: run.run, spoolMaxAgeMs, onExpired: run.onWarning, onProgress }, task);
-        }
-      : undefined,
+    earlier: async (onProgress) => {
+      if (!(await foundEarlier)) return;
+      const { flushTask } = await import('./flush.ts');
+      const { spoolMaxAgeMs } = config;
+      await flushTask({ ...link, exceptRun: run.run, spoolMaxAgeMs, onExpired: run.onWarning, onProgress }, task);
+    },
     task,
     taskName: config.taskName && mask(config.taskName),
     pipelineId: config.pipelineId && mask(config.pipelineId),
@@ -62,10 +66,14 @@ export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOp
   });
 }
 
-/** Whether earlier runs of the task left something. A folder that can't be read is the spool's to complain about. */
-function hasSpools(folder: string, task: string): boolean {
+/**
+ * Whether earlier runs of the task left something. A folder that can't be read is the spool's to complain about, and one
+ * on a disk that hangs is not waited for.
+ */
+async function hasEarlier(folder: string, task: string, run: string): Promise<boolean> {
   try {
-    return listSpools(folder, task).length > 0;
+    const names = await inTime(readdir(folder), STALLED_AFTER_MS, () => []);
+    return spoolsAmong(folder, names, task).some((spool) => runOf(spool) !== run);
   } catch {
     return false;
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 /**
@@ -21,11 +21,6 @@ export function lockPath(spool: string): string {
   return `${spool}.lock`;
 }
 
-/** Whose spools hold secrets of nobody but may hold a company's logs: for the user alone. */
-export function makeFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-}
-
 /** The spools of a folder, or of one task in it, the oldest run first. A folder that is not there holds none. */
 export function listSpools(folder: string, task?: string): string[] {
   let names: string[];
@@ -35,6 +30,11 @@ export function listSpools(folder: string, task?: string): string[] {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
+  return spoolsAmong(folder, names, task);
+}
+
+/** The same, of the names in a folder. */
+export function spoolsAmong(folder: string, names: readonly string[], task?: string): string[] {
   const hash = task === undefined ? undefined : taskHash(task);
   return names
     .filter((name) => {

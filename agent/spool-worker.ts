@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort, type MessagePort } from 'node:worker_threads';
 import type { Lock } from '../shared/lock.ts';
+import { makeFolder } from '../shared/make-folder.ts';
 import type { SpoolCalls, SpoolState } from './spool-contract.ts';
 import { SpoolFile } from './spool-file.ts';
-import { makeFolder } from './spool-folder.ts';
 import { removeSpoolLock, takeSpoolLock } from './spool-lock.ts';
 
 /**

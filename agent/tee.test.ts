@@ -53,6 +53,29 @@ describe('tee', () => {
     assert.equal(bytes, 32 * 65_536);
   });
 
+  test('gives up a write that takes too long, if it may: nothing waits for it, and its bytes are not used again', async () => {
+    const path = fifo('hangs');
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const fd = openSync(path, 'w');
+    const errors: Error[] = [];
+    const tee = new Tee(fd, (error) => errors.push(error), 50);
+    const released: number[] = [];
+    const drained = new Promise<void>((resolve) => (tee.onDrain = resolve));
+    for (let i = 0; i < 100; i++) tee.write(Buffer.alloc(65_536, i), () => released.push(i));
+    await drained;
+    await tee.flushed();
+    assert.equal(tee.full, false);
+    assert.deepEqual(
+      errors.map(({ message }) => message),
+      ['it takes too long'],
+    );
+    // What one write takes is 64 buffers; those of the one under way are lost to us.
+    assert.ok(released.length >= 35 && released.length < 100, `${released.length} released`);
+    closeSync(reader);
+    tee.write(Buffer.from('x'), () => released.push(-1));
+    assert.equal(released.at(-1), -1);
+  });
+
   test('waits for a full descriptor that somebody made non-blocking', async () => {
     const path = fifo('nonblocking');
     const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);

@@ -22,13 +22,21 @@ export class Tee implements Output {
   #queue: Entry[] = [];
   #queuedBytes = 0;
   #writing = false;
+  /** Entries that the write under way has. */
+  #underWay = 0;
   #ended = false;
   #idle: (() => void)[] = [];
+  readonly #patienceMs: number | undefined;
+  #stallTimer: NodeJS.Timeout | undefined;
 
-  /** `onError` hears of a failed write once; the tee has ended by then. EPIPE is no failure. */
-  constructor(fd: number, onError: (error: NodeJS.ErrnoException) => void) {
+  /**
+   * `onError` hears of a failed write once; the tee has ended by then. EPIPE is no failure. A write that takes longer
+   * than `patienceMs` is one; without that it is waited for.
+   */
+  constructor(fd: number, onError: (error: NodeJS.ErrnoException) => void, patienceMs?: number) {
     this.#fd = fd;
     this.#onError = onError;
+    this.#patienceMs = patienceMs;
   }
 
   get full(): boolean {
@@ -60,22 +68,45 @@ export class Tee implements Output {
       return;
     }
     this.#writing = true;
+    this.#watch();
     const batch = this.#queue.slice(0, MAX_VECTOR).map(({ bytes }) => bytes);
+    this.#underWay = batch.length;
     const done = (error: NodeJS.ErrnoException | null, written: number) => this.#done(error, written);
     if (batch.length === 1) write(this.#fd, batch[0], done);
     else writev(this.#fd, batch, done);
   }
 
   #done(error: NodeJS.ErrnoException | null, written: number): void {
+    // What was given up may still end.
+    if (this.#ended) return;
+    this.#underWay = 0;
     if (error?.code === 'EAGAIN') {
-      setTimeout(() => this.#next(), RETRY_MS);
+      setTimeout(() => !this.#ended && this.#next(), RETRY_MS);
       return;
     }
+    clearTimeout(this.#stallTimer);
+    this.#stallTimer = undefined;
+    this.#proceed(error, written);
+  }
+
+  #proceed(error: NodeJS.ErrnoException | null, written: number): void {
     const wasFull = this.full;
     if (error) this.#stop(error);
     else this.#consume(written);
     this.#next();
     if (wasFull && this.#heldBytes() < HIGH_WATER_BYTES) this.onDrain();
+  }
+
+  /** Gives up a write that does not end. */
+  #watch(): void {
+    if (this.#patienceMs === undefined || this.#stallTimer !== undefined) return;
+    const timer = setTimeout(() => {
+      // If this process itself stood still, the answer is there already and is taken first.
+      setImmediate(() => {
+        if (timer === this.#stallTimer) this.#proceed(new Error('it takes too long'), 0);
+      });
+    }, this.#patienceMs).unref();
+    this.#stallTimer = timer;
   }
 
   #consume(written: number): void {
@@ -89,7 +120,8 @@ export class Tee implements Output {
   #stop(error: NodeJS.ErrnoException): void {
     this.#ended = true;
     this.#queuedBytes = 0;
-    for (const { release } of this.#queue.splice(0)) release();
+    // What is being written must not be used again.
+    for (const { release } of this.#queue.splice(0).slice(this.#underWay)) release();
     if (error.code !== 'EPIPE') this.#onError(error);
   }
 }

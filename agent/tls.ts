@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { getCACertificates } from 'node:tls';
 
 /** How the agent makes sure whom it talks to, and shows who it is. Paths of PEM files. */
@@ -21,11 +21,10 @@ export interface TlsSettings {
 /** Reads the files, which may have been renewed since the last connection. Rejects with an Error that names the file. */
 export async function tlsSettings(options: TlsOptions): Promise<TlsSettings> {
   const { verifyCert = true, certPath, clientCert, clientKey } = options;
-  const [ca, cert, key] = await Promise.all([
-    pem(certPath, 'CERTIFICATE', 'websocket.security.certPath'),
-    pem(clientCert, 'CERTIFICATE', 'websocket.security.clientCert'),
-    pem(clientKey, 'PRIVATE KEY', 'websocket.security.clientKey'),
-  ]);
+  // One after the other: a disk that hangs holds one thread of the pool.
+  const ca = await pem(certPath, 'CERTIFICATE', 'websocket.security.certPath');
+  const cert = await pem(clientCert, 'CERTIFICATE', 'websocket.security.clientCert');
+  const key = await pem(clientKey, 'PRIVATE KEY', 'websocket.security.clientKey');
   return {
     rejectUnauthorized: verifyCert,
     ...(ca !== undefined && { ca: [...getCACertificates('default'), ...getCACertificates('system'), ca] }),
@@ -38,6 +37,8 @@ async function pem(path: string | undefined, kind: string, option: string): Prom
   if (path === undefined) return undefined;
   let text: string;
   try {
+    // Whoever opens a pipe waits for somebody to write it, and holds a thread of the pool until then.
+    if (!(await stat(path)).isFile()) throw new Error('it is no file');
     text = await readFile(path, 'utf8');
   } catch (error) {
     throw new Error(`${option}: ${path} can't be read: ${(error as Error).message}`, { cause: error });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { encodeLinkFrame, LINK_CONTENT_TYPE } from '../shared/link-frames.ts';
 import { parseRelayMessage } from '../shared/relay-message.ts';
@@ -16,6 +17,8 @@ export class UplinkHttp implements Connection {
   readonly #events: ConnectionEvents;
   readonly #dispatcher: Dispatcher;
   readonly #abort = new AbortController();
+  /** Of the hello: one that a proxy sends twice must not begin a second session, which would fence the first. */
+  readonly #key = randomUUID();
   #session: string | undefined;
   #frames: (Buffer | string)[] = [];
   #bytes = 0;
@@ -76,14 +79,21 @@ export class UplinkHttp implements Connection {
   async #exchange(): Promise<void> {
     const session = this.#session;
     const body = session === undefined ? (this.#take(1)[0] as string) : this.#body();
-    const type = session === undefined ? 'application/json' : LINK_CONTENT_TYPE;
+    const type =
+      session === undefined
+        ? { 'content-type': 'application/json', 'idempotency-key': this.#key }
+        : { 'content-type': LINK_CONTENT_TYPE };
     const request = this.#request('POST', session, this.#abort.signal);
     const answer = await this.#dispatcher.request({
       ...request,
-      ...(body.length > 0 && { body, headers: { ...request.headers, 'content-type': type } }),
+      ...(body.length > 0 && { body, headers: { ...request.headers, ...type } }),
     });
     const text = await readText(answer.body);
-    if (answer.statusCode >= 300) throw new Refused(refusedRequest(this.#options.name, refusalOf(answer, text)));
+    if (answer.statusCode >= 300) {
+      const closing = refusedRequest(this.#options.name, refusalOf(answer, text));
+      // A token that was good has expired: there may be another one, which the next session is begun with.
+      throw new Refused(session !== undefined && answer.statusCode === 401 ? { ...closing, retry: true } : closing);
+    }
     for (const message of this.#messages(text)) {
       if (this.#done) return;
       this.#events.onMessage(message);

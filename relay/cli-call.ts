@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { readConfigFile } from '../shared/options/file.ts';
-import { addFlags, givenFlags } from '../shared/options/flags.ts';
+import { addFlags, givenFlags, type FlagGroups } from '../shared/options/flags.ts';
 import { relayOptions, type RelayConfig } from '../shared/options/relay-options.ts';
 import { resolve, type Settings } from '../shared/options/resolve.ts';
 import { surroundings } from '../shared/options/surroundings.ts';
@@ -13,9 +13,33 @@ export interface Call {
   exitCode: number;
 }
 
+/** All flags, as help groups them: what one needs first comes first. */
+export const RELAY_FLAGS = {
+  'Where it listens:': ['host', 'port', 'listen', 'trustProxy', 'corsOrigins'],
+  'The store:': [
+    'dataDir',
+    'minFreeBytes',
+    'retentionMaxAgeMs',
+    'retentionMaxBytes',
+    'retentionMaxTaskBytes',
+    'retentionMaxTaskLines',
+  ],
+  'Who may come in:': ['authTokens', 'jwks', 'jwtIssuer', 'jwtAudience', 'insecureOpen', 'metricsOpen', 'debug'],
+  'TLS:': ['tlsCert', 'tlsKey', 'tlsClientCa', 'tlsClientAuth', 'tlsClientScopes'],
+  'How it works:': [
+    'lostAfterMs',
+    'sessionTimeoutMs',
+    'maxConnections',
+    'windowBytes',
+    'compression',
+    'drainDelayMs',
+    'logLevel',
+  ],
+} as const satisfies FlagGroups<typeof relayOptions>;
+
 /** Flags of a command that reads the configuration; `wanted` are all if absent. */
 export function addRelayFlags(command: Command, wanted?: readonly (keyof RelayConfig)[]): Command {
-  addFlags(command, relayOptions, wanted);
+  addFlags(command, relayOptions, wanted ?? RELAY_FLAGS);
   return command.option(
     '--config <FILE>',
     'the configuration file (default: keruta.config.yaml if there is one, KERUTA_CONFIG)',

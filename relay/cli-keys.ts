@@ -6,11 +6,22 @@ import { UsageError } from '../shared/options/usage-error.ts';
 import type { KeyRequest } from './auth/keys.ts';
 import { addRelayFlags, loadConfig, type Call } from './cli-call.ts';
 
+const HELP = `
+Examples:
+  keruta-relay keys create --name ci --scope ingest --task 'build-*' --expires 90d
+  keruta-relay keys create --name team --scope read,ingest --data /var/lib/keruta
+  keruta-relay keys list
+  keruta-relay keys revoke ci
+
+The data folder must be the relay's: --data, KERUTA_RELAY_DATA or relay.data in keruta.config.yaml.`;
+
 /** `keys create`, `keys list`, `keys revoke`: the API keys of a data folder, also while its relay runs. */
 export function addKeys(root: Command, call: Call): void {
   const keys = root
     .command('keys')
-    .description('create, list and revoke API keys; a running relay knows of a change within a second');
+    .summary('create, list and revoke API keys')
+    .description('Creates, lists and revokes API keys. A running relay knows of a change within a second.')
+    .addHelpText('after', HELP);
   addCreate(keys, call);
   addList(keys, call);
   addRevoke(keys, call);
@@ -19,7 +30,8 @@ export function addKeys(root: Command, call: Call): void {
 function addCreate(keys: Command, call: Call): void {
   const command = keys
     .command('create')
-    .description('print a new key, this once')
+    .summary('print a new key, this once')
+    .description('Prints a new key, this once: the data folder keeps its hash only.')
     .requiredOption('--name <NAME>', 'what it is for; shown in lists and in the log')
     .option('--scope <SCOPE>', 'ingest, read or admin; may be repeated', gather)
     .option('--task <PATTERN>', "only for tasks whose id fits, as 'build-*'; may be repeated", gather)
@@ -36,7 +48,11 @@ function addCreate(keys: Command, call: Call): void {
 }
 
 function addList(keys: Command, call: Call): void {
-  const command = keys.command('list').description('show all keys, without their secrets').option('--json', 'as JSON');
+  const command = keys
+    .command('list')
+    .summary('show all keys, without their secrets')
+    .description('Shows all keys, without their secrets.')
+    .option('--json', 'as JSON');
   addRelayFlags(command, ['dataDir']).action(async () => {
     const { listKeys, keyTable } = await import('./auth/keys.ts');
     const { config } = await loadConfig(command);
@@ -50,7 +66,8 @@ function addList(keys: Command, call: Call): void {
 function addRevoke(keys: Command, call: Call): void {
   const command = keys
     .command('revoke')
-    .description('take keys back; connections that use them end within a second')
+    .summary('take keys back')
+    .description('Takes keys back. Connections that use them end within a second.')
     .argument('<ID...>', 'ids or names of keys');
   addRelayFlags(command, ['dataDir']).action(async (wanted: string[]) => {
     const { revokeKeys } = await import('./auth/keys.ts');

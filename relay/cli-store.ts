@@ -13,7 +13,8 @@ export function addStoreTools(root: Command, call: Call): void {
 function addStats(root: Command): void {
   const command = root
     .command('stats')
-    .description('show what the store holds; a relay may be running')
+    .summary('show what the store holds')
+    .description('Shows what the store holds. A relay may be running.')
     .option('--json', 'as JSON; sizes in bytes, times in ms since 1970')
     .addHelpText('after', examples('stats', 'stats --data /var/lib/keruta --json'));
   addRelayFlags(command, ['dataDir']).action(async () => {
@@ -27,7 +28,8 @@ function addStats(root: Command): void {
 function addVerify(root: Command, call: Call): void {
   const command = root
     .command('verify')
-    .description('check every chunk and count of the store, or of a backup; a relay may be running; repairs nothing')
+    .summary('check every chunk and count of the store, or of a backup')
+    .description('Checks every chunk and count of the store, or of a backup. A relay may be running. Repairs nothing.')
     .argument('[file]', "a backup's file, instead of the store in the data folder")
     .option('--task <ID>', 'only this task')
     .option('--quick', 'headers and counts only: no body is read')
@@ -70,7 +72,8 @@ The exit code is 0 if the store is sound, 1 if it is not.`,
 function addBackup(root: Command): void {
   const command = root
     .command('backup')
-    .description('copy the store, as it is at this moment, into a file; a relay may be running')
+    .summary('copy the store, as it is at this moment, into a file')
+    .description('Copies the store, as it is at this moment, into a file. A relay may be running.')
     .argument('<target>', 'the file to be made; nothing is overwritten')
     .option('--json', 'as JSON')
     .addHelpText(
@@ -105,7 +108,8 @@ To use it, put it as keruta.db into an empty data folder. Agents that still have
 function addCompact(root: Command): void {
   const command = root
     .command('compact')
-    .description('merge small chunks and give free space back to the disk; the relay must be stopped')
+    .summary('merge small chunks and give free space back; the relay must be stopped')
+    .description('Merges small chunks and gives free space back to the disk. The relay must be stopped.')
     .option('--json', 'as JSON; sizes in bytes')
     .addHelpText('after', examples('compact', 'compact --data /var/lib/keruta'));
   addRelayFlags(command, ['dataDir']).action(async () => {

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { parseDuration } from '../shared/duration.ts';
 import { UsageError } from '../shared/options/usage-error.ts';
 import { SCOPES, type Scope } from './auth/principal.ts';
@@ -9,12 +9,13 @@ import { gather, readLabels } from './cli-keys.ts';
 export function addToken(root: Command, call: Call): void {
   const command = root
     .command('token')
-    .description('print a JSON Web Token, signed with KERUTA_RELAY_JWT_SECRET, that is good for a while')
+    .summary('print a token that is good for a while')
+    .description('Prints a JSON Web Token that is signed with KERUTA_RELAY_JWT_SECRET and good for a while.')
     .requiredOption('--subject <NAME>', 'whose it is; shown in the log')
     .option('--scope <SCOPE>', 'ingest, read or admin; may be repeated', gather)
     .option('--task <PATTERN>', "only for tasks whose id fits, as 'build-*'; may be repeated", gather)
     .option('--label <NAME=VALUE>', 'only for tasks with this label; may be repeated', gather)
-    .option('--ttl <DURATION>', 'how long it is good, a day at most', '1h');
+    .addOption(new Option('--ttl <DURATION>', 'how long it is good, a day at most').default('1h', '1h'));
   addRelayFlags(command, ['jwtIssuer', 'jwtAudience']).action(async () => {
     const { mintToken } = await import('./auth/mint.ts');
     const { config } = await loadConfig(command);

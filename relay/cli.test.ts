@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, describe, test } from 'node:test';
+import { relayOptions } from '../shared/options/relay-options.ts';
+import type { Row } from '../shared/options/option.ts';
 
 const CLI = join(import.meta.dirname, 'cli.ts');
 const folder = mkdtempSync(join(tmpdir(), 'keruta-relay-cli-'));
@@ -133,4 +135,20 @@ test('what stands in its way is one sentence, and the exit code is 1', async () 
   assert.match(second.stderr, /^keruta-relay: .*d4.*\n$/);
   first.child.kill('SIGTERM');
   assert.equal(await ended(first.child), 0);
+});
+
+test('help has each flag once, in groups', () => {
+  const { stdout } = relay(['--help']);
+  const shown = Array.from(stdout.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm), ([, flag]) => flag);
+  const flags = Object.values<Row>(relayOptions).flatMap(({ flag }) => flag ?? []);
+  assert.deepEqual(shown.sort(), [...flags, '--config', '--help', '--version'].sort());
+  const [general] = stdout.split(/^Where it listens:$/m);
+  assert.ok(general.length < 1000, general);
+});
+
+test('help of a command is a sentence, and its summary stands in the list', () => {
+  const { stdout } = relay(['--help']);
+  const commands = Array.from(stdout.split(/^Commands:$/m)[1].matchAll(/^ {2}(\w+) /gm), ([, name]) => name);
+  assert.ok(commands.length >= 7, commands.join());
+  for (const name of commands) assert.match(relay([name, '--help']).stdout, /^Usage: .*\n\n[A-Z][^]*?\.\n/, name);
 });

@@ -43,7 +43,7 @@ function program(): Command {
     .version(packageJson.version)
     .enablePositionalOptions()
     .argument('[words...]')
-    .configureHelp({ visibleArguments: () => [] })
+    .configureHelp({ visibleArguments: () => [], subcommandTerm: (command) => command.name() })
     .showHelpAfterError(`'${NAME} --help' shows how.`)
     .addHelpText('after', HELP);
   addRelayFlags(root).action(async (words: string[]) => {
@@ -62,7 +62,8 @@ function program(): Command {
 function addConfig(root: Command): void {
   const command = root
     .command('config')
-    .description('show every option with its value and where that came from; secrets are hidden')
+    .summary('show every option with its value and where that came from')
+    .description('Shows every option with its value and where that came from. Secrets are hidden.')
     .option('--json', 'as JSON');
   addRelayFlags(command).action(async () => {
     const { showConfig } = await import('../shared/options/show-config.ts');

@@ -39,6 +39,22 @@ test('a device that can not be asked has no room', async () => {
   assert.match(guard.state.problem ?? '', /ENOENT/);
 });
 
+test('a device that does not answer has no room, until it does', async () => {
+  let now = 0;
+  const answer = Promise.withResolvers<number>();
+  const guard = new DiskGuard({ folder: '/data', minFreeBytes: 1, freeBytes: () => answer.promise, clock: () => now });
+  const looking = guard.check();
+  now = 9000;
+  void guard.check();
+  assert.equal(guard.state.room, true);
+  now = 10_000;
+  void guard.check();
+  assert.equal(guard.state.problem, 'the data folder has not answered for 10 s');
+  answer.resolve(500 * MIB);
+  await looking;
+  assert.deepEqual(guard.state, { room: true, freeBytes: 500 * MIB });
+});
+
 test('looks at the real device', async () => {
   const guard = new DiskGuard({ folder: tmpdir(), minFreeBytes: 1 });
   await guard.start();

@@ -10,12 +10,15 @@ export class DiskGuard {
   readonly #folder: string;
   readonly #minFreeBytes: number;
   readonly #freeBytes: (folder: string) => Promise<number>;
+  readonly #clock: () => number;
   #state: DiskState = { room: true, freeBytes: Infinity };
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  #runningSince = 0;
 
-  constructor(options: { folder: string; minFreeBytes: number; freeBytes?: (folder: string) => Promise<number> }) {
+  constructor(options: DiskGuardOptions) {
     this.#folder = options.folder;
+    this.#clock = options.clock ?? (() => performance.now());
     this.#minFreeBytes = options.minFreeBytes;
     this.#freeBytes = options.freeBytes ?? freeBytesOf;
   }
@@ -40,9 +43,15 @@ export class DiskGuard {
     this.#become({ ...this.#state, room: false, problem: 'the store found no room to write' });
   }
 
-  /** Looks now; one look at a time. A device that can't be asked has no room. */
+  /** Looks now; one look at a time. A device that can't be asked has no room, and so has one that does not answer. */
   check(): Promise<void> {
-    this.#running ??= this.#look().finally(() => (this.#running = undefined));
+    if (this.#running === undefined) {
+      this.#runningSince = this.#clock();
+      this.#running = this.#look().finally(() => (this.#running = undefined));
+    } else if (this.#clock() - this.#runningSince >= PATIENCE_MS) {
+      const problem = `the data folder has not answered for ${PATIENCE_MS / 1000} s`;
+      this.#become({ ...this.#state, room: false, problem });
+    }
     return this.#running;
   }
 
@@ -68,6 +77,15 @@ export class DiskGuard {
   }
 }
 
+export interface DiskGuardOptions {
+  folder: string;
+  minFreeBytes: number;
+  /** What is free on the device of a folder. */
+  freeBytes?: (folder: string) => Promise<number>;
+  /** monotonic ms */
+  clock?: () => number;
+}
+
 export interface DiskState {
   room: boolean;
   /** Infinity before the first look. */
@@ -78,6 +96,8 @@ export interface DiskState {
 
 /** A flood of 150 MB/s takes 150 MB of the reserve between two looks. */
 const CHECK_EVERY_MS = 1000;
+/** A network file system whose server is away answers nothing, not even that. */
+const PATIENCE_MS = 10_000;
 
 async function freeBytesOf(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);

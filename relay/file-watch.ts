@@ -7,21 +7,25 @@ import { stat } from 'node:fs/promises';
 export class FileWatch {
   readonly #paths: readonly string[];
   readonly #onChange: () => Promise<void> | void;
+  readonly #onProblem: (error: unknown) => void;
   readonly #everyMs: number;
-  #seen: string | undefined;
+  /** How the files were when they were last dealt with. */
+  #dealtWith: string | undefined;
+  /** How they were when that failed. */
+  #failed: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
 
-  /** `onChange` must not fail: whoever reads the files knows what to do with a bad one. */
-  constructor({ paths, onChange, everyMs = LOOK_EVERY_MS }: FileWatchOptions) {
+  constructor({ paths, onChange, onProblem, everyMs = LOOK_EVERY_MS }: FileWatchOptions) {
     this.#paths = paths;
     this.#onChange = onChange;
+    this.#onProblem = onProblem;
     this.#everyMs = everyMs;
   }
 
   /** Remembers how the files are now: to be called before they are read. */
   async start(): Promise<void> {
-    this.#seen = await this.#signature();
+    this.#dealtWith = await this.#signature();
     this.#timer = setInterval(() => void this.look(), this.#everyMs).unref();
   }
 
@@ -39,9 +43,15 @@ export class FileWatch {
 
   async #look(): Promise<void> {
     const now = await this.#signature();
-    if (now === this.#seen) return;
-    this.#seen = now;
-    await this.#onChange();
+    if (now === this.#dealtWith) return;
+    try {
+      await this.#onChange();
+      this.#dealtWith = now;
+      this.#failed = undefined;
+    } catch (error) {
+      if (this.#failed !== now) this.#onProblem(error);
+      this.#failed = now;
+    }
   }
 
   async #signature(): Promise<string> {
@@ -51,7 +61,10 @@ export class FileWatch {
 
 export interface FileWatchOptions {
   paths: readonly string[];
+  /** If it fails it is tried again at the next look: the files may be good, and reading them have failed. */
   onChange: () => Promise<void> | void;
+  /** Told once of what `onChange` fails of, until the files change again. */
+  onProblem: (error: unknown) => void;
   everyMs?: number;
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { diskCheck, EventLoopCheck, Health, storeCheck, WriteWatch } from './health.ts';
 
 const writes = new WriteWatch(() => 0);
@@ -45,6 +46,19 @@ test('the event loop is healthy while it turns', () => {
   const check = new EventLoopCheck();
   check.start();
   assert.equal(check.find().healthy, true);
+  check.stop();
+});
+
+test('how late the event loop is, is said in tenths of a millisecond', async () => {
+  const check = new EventLoopCheck();
+  check.start();
+  for (const delay of [3, 7, 11, 13, 17, 19, 23]) {
+    await setTimeout(25);
+    const until = performance.now() + 20 + delay;
+    while (performance.now() < until);
+    await setTimeout(25);
+    assert.match(check.find().message, /^p99 \d+(\.\d)? ms late$/);
+  }
   check.stop();
 });
 

@@ -59,7 +59,8 @@ export interface Finding {
 
 /**
  * Healthy if the store answers a question, and does what it is asked to write. That nothing is written to find out costs
- * no truth: the relay writes anyway, if nothing else then its look for lost agents every few seconds (LostWatch).
+ * little truth: the relay writes anyway, if nothing else then its look for lost agents every few seconds (LostWatch), and
+ * a write that is never answered counts as one that failed (StoreWatch).
  */
 export async function storeCheck(store: { nextPosition(): Promise<number> }, writes: WriteWatch): Promise<Finding> {
   await store.nextPosition();
@@ -111,7 +112,7 @@ export class EventLoopCheck {
 
   find(): Finding {
     // The histogram counts whole intervals, late or not.
-    const late = (nanoseconds: number): number => Math.max(0, Math.round(nanoseconds / 1e5) / 10 - RESOLUTION_MS);
+    const late = (nanoseconds: number): number => Math.max(0, Math.round(nanoseconds / 1e5 - RESOLUTION_MS * 10) / 10);
     const [mean, worst] = this.#delay.count === 0 ? [0, 0] : [late(this.#delay.mean), late(this.#delay.percentile(99))];
     this.#delay.reset();
     return { healthy: mean < TOO_LATE_MS, message: `p99 ${worst} ms late`, latency: worst };

@@ -68,6 +68,11 @@ export interface AnswerMeta {
   requestId?: string;
 }
 
+/** Counts what clients are told. */
+export interface ErrorMeter {
+  failed(code: ErrorCode): void;
+}
+
 export interface ErrorBody {
   error: { code: ErrorCode; message: string; status: number; hint: string };
   meta: { timestamp: string; version: string; requestId?: string };

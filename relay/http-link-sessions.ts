@@ -10,13 +10,33 @@ import { HttpLinkSocket } from './http-link-socket.ts';
 export class HttpLinkSessions {
   readonly #options: { agents: HttpLinkAgents; limits?: HttpLinkLimits };
   readonly #sessions = new Map<string, HttpLinkSession>();
+  /** What hellos were answered, by their sender, task and key; the oldest first. */
+  readonly #opened = new Map<string, Promise<Opened>>();
 
   constructor(options: { agents: HttpLinkAgents; limits?: HttpLinkLimits }) {
     this.#options = options;
   }
 
-  /** Begins one with the agent's first message. Rejects with a KerutaError if it is sent away. */
-  async open(caller: Caller, task: string, hello: string): Promise<{ id: string; messages: string[] }> {
+  /**
+   * Begins one with the agent's first message. Rejects with a KerutaError if it is sent away. The same `key` gets the
+   * same answer: a proxy may send a request twice, and the second would fence the first.
+   */
+  async open(caller: Caller, task: string, hello: string, key?: string): Promise<Opened> {
+    if (key === undefined) return this.#begin(caller, task, hello);
+    const name = JSON.stringify([caller.principal.name, task, key]);
+    const before = this.#opened.get(name);
+    if (before !== undefined) return before;
+    const opening = this.#begin(caller, task, hello);
+    this.#opened.set(name, opening);
+    opening.catch(() => this.#opened.delete(name));
+    for (const oldest of this.#opened.keys()) {
+      if (this.#opened.size <= MAX_SESSIONS) break;
+      this.#opened.delete(oldest);
+    }
+    return opening;
+  }
+
+  async #begin(caller: Caller, task: string, hello: string): Promise<Opened> {
     const { agents, limits } = this.#options;
     if (this.#sessions.size >= MAX_SESSIONS)
       throw new KerutaError('WEBSOCKET_CONNECTION_FAILED', `There are ${MAX_SESSIONS} agents over HTTP already.`);
@@ -50,6 +70,11 @@ export class HttpLinkSessions {
   stop(): void {
     for (const session of this.#sessions.values()) session.close();
   }
+}
+
+interface Opened {
+  id: string;
+  messages: string[];
 }
 
 /** One agent's requests, which come one after the other. */

@@ -67,14 +67,18 @@ interface Answer {
 async function send(
   method: 'POST' | 'DELETE',
   url: string,
-  given: { body?: Buffer | string; type?: string; as?: string } = {},
+  given: { body?: Buffer | string; type?: string; as?: string; key?: string } = {},
 ) {
-  const { body, type, as } = given;
+  const { body, type, as, key } = given;
   const answer = await app.inject({
     method,
     url,
     ...(body !== undefined && { payload: body }),
-    headers: { ...(type !== undefined && { 'content-type': type }), ...(as !== undefined && { authorization: as }) },
+    headers: {
+      ...(type !== undefined && { 'content-type': type }),
+      ...(as !== undefined && { authorization: as }),
+      ...(key !== undefined && { 'idempotency-key': key }),
+    },
   });
   return { status: answer.statusCode, body: answer.body === '' ? undefined : answer.json<unknown>() };
 }
@@ -131,6 +135,23 @@ test('a newer hello fences the older session, which hears so', async () => {
   assert.equal(codeOf(await frames(older, [chunkOf(run, 0, 1)])), '409 FENCED');
   assert.equal(codeOf(await frames(older, [])), '408 IDLE');
   assert.deepEqual((await frames(newer, [chunkOf(run, 0, 1)])).body, [{ type: 'ack', nextSeq: 1 }]);
+});
+
+test('a hello that comes twice, by its key, is answered the same, and fences nobody', async () => {
+  const given = { body: JSON.stringify(hello()), type: JSON_TYPE, key: 'k1' };
+  const [first, together] = await Promise.all([given, given].map((one) => send('POST', '/tasks/t1/link', one)));
+  const { session } = first.body as { session: string };
+  assert.deepEqual(together, first);
+  assert.deepEqual((await frames(session, [chunkOf(run, 0, 1)])).body, [{ type: 'ack', nextSeq: 1 }]);
+  assert.deepEqual(await send('POST', '/tasks/t1/link', given), first, 'late');
+  assert.deepEqual((await frames(session, [chunkOf(run, 1, 1)])).body, [{ type: 'ack', nextSeq: 2 }]);
+  await send('DELETE', `/tasks/t1/link/${session}`);
+  assert.deepEqual(await send('POST', '/tasks/t1/link', given), first, 'when it is over');
+  assert.equal(codeOf(await frames(session, [])), '408 IDLE');
+  await nobodyLeft();
+  const ofAnother = await send('POST', '/tasks/t1/link', { ...given, as: 'alice' });
+  assert.notDeepEqual(ofAnother, first);
+  assert.equal(codeOf(await send('POST', '/tasks/t1/link', { ...given, key: 'ä b' })), '400 INVALID_INPUT');
 });
 
 test('what is closed is gone, and closing it again does no harm', async () => {

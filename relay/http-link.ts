@@ -39,7 +39,10 @@ export function registerHttpLink(api: FastifyInstance, options: HttpLinkOptions)
         if (typeof request.body !== 'string')
           throw new KerutaError('INVALID_INPUT', 'A hello is wanted, as application/json.');
         request.caller.principal.requireIfLabelled('ingest', task);
-        const { id, messages } = await sessions.open(request.caller, task, request.body);
+        const key = request.headers['idempotency-key'];
+        if (key !== undefined && !(typeof key === 'string' && KEY.test(key)))
+          throw new KerutaError('INVALID_INPUT', 'The Idempotency-Key is none.');
+        const { id, messages } = await sessions.open(request.caller, task, request.body, key);
         return sendJson(reply.code(201), `{"session":"${id}","messages":[${messages.join(',')}]}`);
       },
     );
@@ -93,5 +96,6 @@ function sendJson(reply: FastifyReply, json: string): FastifyReply {
 
 /** Between our own programs, and so not described to others; counted as the connection that they stand for. */
 const HIDDEN = { schema: { hide: true }, config: { counted: false } };
+const KEY = /^[\w-]{1,64}$/;
 /** As for a WebSocket's frames: a chunk that is a little too long is refused by its number. */
 const MAX_FRAME_BYTES = MAX_CHUNK_BYTES + 64 * 1024;

@@ -52,11 +52,6 @@ export class AgentConnection implements AgentLink {
     return this.#caller.requestId;
   }
 
-  /** When the oldest call into the store began that is not answered, monotonic ms. */
-  get waitingSince(): number | undefined {
-    return this.#state.name === 'writing' ? this.#state.writer.waitingSince : undefined;
-  }
-
   /** Once a second. */
   sweep(): void {
     const clock = this.#services.clock();

@@ -46,11 +46,6 @@ export class RunWriter {
     this.#seenAt = parts.services.now();
   }
 
-  /** When the oldest call into the store began that is not answered, monotonic ms. */
-  get waitingSince(): number | undefined {
-    return this.#callsSince.at(0);
-  }
-
   /** Resolves when the store has answered all that was asked of it; acks that are owed have not left by then. */
   drain(): Promise<void> {
     if (this.#callsSince.length === 0) return Promise.resolve();

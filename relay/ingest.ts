@@ -74,15 +74,6 @@ export class Ingest {
     return this.#budget.used;
   }
 
-  /** For how many ms the store has left a call unanswered. */
-  get waitingMs(): number {
-    const { clock } = this.#services;
-    const now = clock();
-    let since = now;
-    for (const { waitingSince = now } of this.#sockets.keys()) since = Math.min(since, waitingSince);
-    return now - since;
-  }
-
   /** Takes over the socket of an agent of `task`. */
   accept(socket: AgentSocket, wire: Wire, task: string, caller: Caller): AgentConnection {
     const connection = new AgentConnection(socket, wire, { task, caller, services: this.#services });

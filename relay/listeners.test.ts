@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -51,6 +51,23 @@ test('listens on several addresses and on a Unix socket, which is gone afterward
   assert.equal(existsSync(path), false);
 });
 
+test('what somebody else closes in order is not cut before that is done', async () => {
+  const [url] = await fresh().listen([{ host: '127.0.0.1', port: 0 }]);
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  await once(socket, 'connect');
+  // Half a request: it is not idle.
+  socket.write('GET / HTTP/1.1\r\n');
+  const cut = once(socket, 'close');
+  const before = Promise.withResolvers<undefined>();
+  let isCut = false;
+  void cut.then(() => (isCut = true));
+  const closed = listeners.close(0, before.promise);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(isCut, false);
+  before.resolve(undefined);
+  await Promise.all([cut, closed]);
+});
+
 test('a socket that a killed process left is taken over, one that is used is not', async () => {
   const path = join(folder, 'b.sock');
   const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
@@ -61,6 +78,13 @@ test('a socket that a killed process left is taken over, one that is used is not
   await assert.rejects(fresh().listen([{ path }]), /the socket .*b\.sock is already in use/);
   assert.equal(await askUnix(path), 'here');
   await first.close(1000);
+});
+
+test('a file that is no socket is left as it is', async () => {
+  const path = join(folder, 'keruta.db');
+  await writeFile(path, 'logs');
+  await assert.rejects(fresh().listen([{ path }]), /the socket .*keruta\.db is already in use/);
+  assert.equal(await readFile(path, 'utf8'), 'logs');
 });
 
 test('if one address can’t be had, none is kept', async (t) => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import {
   createServer,
   type IncomingMessage,
@@ -40,15 +40,21 @@ export class Listeners {
     return urls;
   }
 
-  /** Takes no more connections and lets go of idle ones; resolves when all are gone, cut after `patienceMs`. */
-  async close(patienceMs: number): Promise<void> {
+  /**
+   * Takes no more connections and lets go of idle ones; resolves when all are gone. Those that are left are cut
+   * `patienceMs` after `before` is done: what somebody else closes in order.
+   */
+  async close(patienceMs: number, before: Promise<unknown> = Promise.resolve()): Promise<void> {
     const listening = this.#servers.filter((server) => server.listening);
     const closed = listening.map((server) => new Promise((resolve) => server.close(resolve)));
     // Those whose request ends meanwhile become idle.
     const idle = setInterval(() => listening.forEach((server) => server.closeIdleConnections()), IDLE_EVERY_MS);
     // Also those that are no HTTP yet: a TLS handshake that never ends.
-    const patience = setTimeout(() => this.#sockets.forEach((socket) => socket.destroy()), patienceMs);
-    await Promise.all(closed);
+    const cut = (): void => this.#sockets.forEach((socket) => socket.destroy());
+    let patience: NodeJS.Timeout | undefined;
+    const wait = (): void => void (patience = setTimeout(cut, patienceMs));
+    before.then(wait, wait);
+    await Promise.all([...closed, before.catch(() => undefined)]);
     clearInterval(idle);
     clearTimeout(patience);
   }
@@ -105,8 +111,11 @@ async function listenOn(server: Server, address: ListenAddress): Promise<void> {
   await once(server, 'listening');
 }
 
-/** Whether a Unix socket was left by a process that is gone: nobody answers there. */
+/** Whether a Unix socket was left by a process that is gone: nobody answers there. No other file is one. */
 async function isStale(path: string): Promise<boolean> {
+  // The system refuses connections to any file, and a mistyped path must not cost one.
+  const there = await lstat(path).catch(() => undefined);
+  if (there?.isSocket() !== true) return false;
   const socket = connect(path);
   try {
     await once(socket, 'connect');
@@ -122,7 +131,10 @@ async function isStale(path: string): Promise<boolean> {
 function explained(error: unknown, address: ListenAddress): unknown {
   const { code } = error as NodeJS.ErrnoException;
   const where = 'path' in address ? `the socket ${address.path}` : `port ${address.port} of ${address.host}`;
-  if (code === 'EADDRINUSE') return new Error(`${where} is already in use by another program`, { cause: error });
+  if (code === 'EADDRINUSE') {
+    const or = 'path' in address ? ', or is another file' : '';
+    return new Error(`${where} is already in use by another program${or}`, { cause: error });
+  }
   if ((code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') && 'host' in address)
     return new Error(`this machine has no address ${address.host}`, { cause: error });
   if (code === 'EACCES') return new Error(`${where} may not be opened by this user`, { cause: error });

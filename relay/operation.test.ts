@@ -5,10 +5,12 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
+import Database from 'better-sqlite3';
 import { WebSocket } from 'ws';
 import type { RelayConfig } from '../shared/options/relay-options.ts';
 import { FakeAgent } from './ingest.fixture.ts';
 import { relayConfig } from './relay-config.fixture.ts';
+import { storeFile } from './data-folder.ts';
 import { startRelay, type Relay } from './relay.ts';
 
 /** What an operator asks of a running relay: limits, debugging, and going away. */
@@ -138,6 +140,31 @@ test('a relay that stops says so to load balancers first, and goes on serving un
   assert.deepEqual([checks.accepting.message, checks.store.healthy], ['the relay is stopping', true]);
   agent.chunk(0, 3);
   await agent.acked(3);
+  await stopped;
+});
+
+test('a stop waits for a slow store, and everybody gets the answer that is owed', async (t) => {
+  const { relay, ws } = await start(t);
+  const agent = await FakeAgent.ready(ws);
+  const other = new Database(storeFile(join(folder, String(relays))));
+  t.after(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  agent.chunk(0, 3);
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ level: 'INFO', message: 'm' });
+  const posted = fetch(`${relay.url}/api/v1/tasks/t/logs`, { method: 'POST', headers, body });
+  let waiting = 0;
+  while (!(waiting > 0.2)) {
+    const text = await (await fetch(`${relay.url}/metrics`)).text();
+    waiting = Number(/^keruta_store_waiting_seconds (\S+)$/m.exec(text)?.[1]);
+  }
+  const stopped = relay.stop();
+  // Longer than requests have when nothing is owed.
+  setTimeout(() => other.exec('COMMIT'), 3000);
+  await agent.acked(3);
+  await agent.hears('drain');
+  assert.equal((await agent.closes()).code, 4102);
+  assert.equal((await posted).status, 201);
   await stopped;
 });
 

@@ -108,6 +108,13 @@ test('the data folder is made for its owner alone', async () => {
   assert.equal((await stat(join(folder, 'deep/er'))).mode & 0o777, 0o700);
 });
 
+test('in a data folder that others made for all to read, the store is for its owner alone', async () => {
+  await mkdir(join(folder, 'made'), { mode: 0o755 });
+  await start('made');
+  for (const name of ['keruta.db', 'keruta.db-wal', 'keruta.db-shm'])
+    assert.equal((await stat(join(folder, 'made', name))).mode & 0o777, 0o600, name);
+});
+
 test('a data folder that is a file is a clear error', async () => {
   await writeFile(join(folder, 'file'), '');
   await assert.rejects(start('file'), /data folder .*file can't be made: EEXIST/);

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import { takeLock } from '../shared/lock.ts';
+import { makeFolder } from '../shared/make-folder.ts';
 import type { RelayConfig } from '../shared/options/relay-options.ts';
 import { registerKerutaRoutes } from './api/keruta/routes.ts';
 import { serveNestedAgent } from './api/keruta/nested-agent.ts';
@@ -27,11 +27,13 @@ import { LostWatch } from './lost.ts';
 import { Intake } from './metrics/intake.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { registerMetrics } from './metrics/routes.ts';
+import { Parts } from './parts.ts';
 import { Reader } from './reader.ts';
 import { Retention } from './retention.ts';
 import { Senders } from './senders/senders.ts';
 import { startServer } from './server.ts';
 import { openSqliteStore } from './store/sqlite.ts';
+import { StoreWatch } from './store-watch.ts';
 import { StoreError } from './store/store.ts';
 import { Tail } from './tail.ts';
 import { openTls } from './tls.ts';
@@ -56,7 +58,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
   };
 
   try {
-    await makeFolder(config.dataDir);
+    makeDataFolder(config.dataDir);
     const lock = takeLock(lockFile(config.dataDir), { what: `the data folder ${config.dataDir}` });
     parts.started(() => lock.release());
 
@@ -80,13 +82,14 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     });
 
     const metrics = new Metrics(packageJson.version);
-    const store = await openSqliteStore({
+    const file = await openSqliteStore({
       path: storeFile(config.dataDir),
       onCommit: ({ ms }) => metrics.committed(ms),
       onMerge: (merged) => metrics.merged(merged),
       onTrouble: (message) => log.warn({ reason: message }, 'the store could not tidy up; it goes on'),
     });
-    parts.started(() => store.close());
+    parts.started(() => file.close());
+    const store = new StoreWatch(file);
     log.info({ folder: config.dataDir, epoch: store.epoch() }, 'the store is open');
 
     const disk = new DiskGuard({ folder: config.dataDir, minFreeBytes: config.minFreeBytes });
@@ -129,6 +132,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     const senders = new Senders({
       ...{ store, disk, limits, onFatal, log },
       tail: intake,
+      waitingMs: () => store.waitingMs,
       seenEveryMs: Math.min(10_000, config.lostAfterMs / 3),
       graceMs: config.lostAfterMs,
       postIdleMs: config.postIdleMs,
@@ -136,7 +140,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     await senders.start();
     parts.started(() => senders.stop());
 
-    const writes = new WriteWatch(() => ingest.waitingMs);
+    const writes = new WriteWatch(() => store.waitingMs);
     const lost = new LostWatch({
       lostAfterMs: config.lostAfterMs,
       markLost: (before, now) => store.markLost(before, now),
@@ -188,7 +192,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
       eventLoop: () => eventLoop.find(),
     });
 
-    const speakers = { reader, senders, limits, maxMessageBytes: config.maxMessageBytes, log };
+    const speakers = { reader, senders, limits, maxMessageBytes: config.maxMessageBytes, meter: metrics, log };
     const server = await startServer({
       listen,
       tls,
@@ -232,6 +236,8 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
       // Without a store there is nothing to go on with.
       if (!fatal) await delay(config.drainDelayMs);
     });
+    // What is stopped already must not seem to have started.
+    if (parts.stopping) throw new Error('the store was beyond use before the relay listened; its log says more');
     return { url: server.url, urls: server.urls, authRequired: auth.required, stop, stopped: ended.promise };
   } catch (error) {
     await parts.stop();
@@ -252,41 +258,9 @@ export interface Relay {
   stopped: Promise<undefined>;
 }
 
-/** What has been started, to be stopped in reverse. */
-class Parts {
-  readonly #stops: (() => void | Promise<void>)[] = [];
-  #stopped: Promise<void> | undefined;
-
-  get stopping(): boolean {
-    return this.#stopped !== undefined;
-  }
-
-  started(stop: () => void | Promise<void>): void {
-    this.#stops.push(stop);
-  }
-
-  /** Stops all, also if one of them fails; then rejects with what the first one failed of. */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
-    return this.#stopped;
-  }
-
-  async #stop(): Promise<void> {
-    const problems: unknown[] = [];
-    for (const stop of this.#stops.toReversed()) {
-      try {
-        await stop();
-      } catch (problem) {
-        problems.push(problem);
-      }
-    }
-    if (problems.length > 0) throw problems[0];
-  }
-}
-
-async function makeFolder(folder: string): Promise<void> {
+function makeDataFolder(folder: string): void {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
   } catch (error) {
     throw new Error(`the data folder ${folder} can't be made: ${(error as Error).message}`, { cause: error });
   }

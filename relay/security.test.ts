@@ -156,10 +156,16 @@ test('a key that is made counts within seconds; one that is revoked ends the age
 });
 
 test('the first key closes a relay that was open, and its last does not open it again', async () => {
-  const { url } = await start('closing');
+  const { url, ws } = await start('closing');
   assert.equal((await ask(`${url}/api/v1/tasks`)).status, 200);
+  const agent = await FakeAgent.ready(ws);
+  const viewer = new WebSocket(`${ws}/ws/tasks/t`);
+  await once(viewer, 'message');
+  const gone = once(viewer, 'close');
   const { id } = await createKey(join(folder, 'closing'), { name: 'ci', scopes: ['read'] }, Date.now());
   while ((await ask(`${url}/api/v1/tasks`)).status === 200);
+  assert.equal((await agent.closes()).code, 4001, 'also to those who are in');
+  assert.equal((await gone)[0], 4001);
   await revokeKeys(join(folder, 'closing'), [id]);
   assert.equal((await ask(`${url}/api/v1/tasks`)).status, 401);
   await [...running][0].stop();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { pino } from 'pino';
@@ -7,13 +8,33 @@ import { WebSocket } from 'ws';
 import { KerutaError } from '../shared/errors.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
 import { Auth } from './auth/auth.ts';
+import type { Credentials } from './auth/credentials.ts';
 import { doorOf } from './auth/door.fixture.ts';
+import type { Principal } from './auth/principal.ts';
 import { Sessions } from './auth/sessions.ts';
 import { Health } from './health.ts';
 import { startServer, type Server } from './server.ts';
 import { StoreError } from './store/store.ts';
 
+/** Takes as long to look at some tokens as their requests last. */
+class SlowAuth extends Auth {
+  looking = Promise.withResolvers<undefined>();
+  looked = Promise.withResolvers<undefined>();
+
+  override async authenticate(request: Credentials): Promise<Principal | undefined> {
+    if (request.url?.endsWith('?slow') !== true) return super.authenticate(request);
+    this.looking.resolve(undefined);
+    await once((request as Credentials & Pick<IncomingMessage, 'socket'>).socket, 'close');
+    // After what hears of the close later than this.
+    setImmediate(this.looked.resolve, undefined);
+    return super.authenticate(request);
+  }
+}
+
+const auth = new SlowAuth({ tokens: ['secret-token'] });
+const sessions = new Sessions();
 const logged: string[] = [];
+let counted = 0;
 const taken: string[] = [];
 let healthy = true;
 let server: Server;
@@ -23,8 +44,14 @@ before(async () => {
   const finding = (): { healthy: boolean; message: string } => ({ healthy, message: healthy ? 'fine' : 'broken' });
   server = await startServer({
     listen: [{ host: '127.0.0.1', port: 0 }],
-    door: doorOf(new Auth({ tokens: ['secret-token'] })),
-    sessions: new Sessions(),
+    door: doorOf(auth),
+    sessions,
+    limits: {
+      connect: () => () => undefined,
+      request: () => {
+        counted++;
+      },
+    },
     health: new Health({ store: () => ({ healthy: true, message: '' }), disk: finding, eventLoop: finding }),
     routes: (api) => {
       api.get('/fine', () => ({ fine: true }));
@@ -134,6 +161,21 @@ test('health is open to all, answers HEAD, and is 503 when something is wrong', 
   assert.deepEqual(await Promise.all(statuses), [503, 503, 200]);
 });
 
+for (const { path, count } of [
+  { path: '/health', count: 0 },
+  { path: '/api/v1/fine', count: 1 },
+  { path: '/api/v1/nowhere', count: 1 },
+  { path: '/nowhere', count: 1 },
+  { path: '/docs', count: 1 },
+  { path: '/openapi.json', count: 1 },
+]) {
+  test(`counts ${count} towards what a client may ask: ${path}`, async () => {
+    const before = counted;
+    await (await fetch(server.url + path, { headers })).text();
+    assert.equal(counted - before, count);
+  });
+}
+
 test('another upgrade than to a WebSocket is answered as if it were none', async () => {
   const answer = await raw(
     'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\r\n',
@@ -182,7 +224,7 @@ for (const [what, path, protocols, more, status, code, message] of refusedUpgrad
   test(`refuses an upgrade with HTTP and JSON: ${what}`, async () => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols, { headers: more });
     socket.on('error', () => undefined);
-    const [, response] = (await once(socket, 'unexpected-response')) as [unknown, import('node:http').IncomingMessage];
+    const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
     const body = JSON.parse(Buffer.concat(await response.toArray()).toString()) as {
       error: { code: string; message: string };
     };
@@ -191,6 +233,16 @@ for (const [what, path, protocols, more, status, code, message] of refusedUpgrad
     assert.match(body.error.message, message);
   });
 }
+
+test('who has gone while the token was looked at is served no more, and not kept in mind', async (t) => {
+  const add = t.mock.method(sessions, 'add');
+  const socket = connect(Number(port), '127.0.0.1');
+  socket.write('GET /api/v1/fine?slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-token\r\n\r\n');
+  await auth.looking.promise;
+  socket.destroy();
+  await auth.looked.promise;
+  assert.equal(add.mock.callCount(), 0);
+});
 
 test('an upgrade that is no WebSocket handshake gets the JSON too', async () => {
   const answer = await raw(

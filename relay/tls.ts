@@ -29,7 +29,11 @@ export class TlsFiles {
     this.#options = options;
     const { certPath, keyPath, clientCaPath } = options;
     const paths = [certPath, keyPath, clientCaPath].filter((path) => path !== undefined);
-    this.#watch = new FileWatch({ paths, onChange: () => this.#reload() });
+    this.#watch = new FileWatch({
+      paths,
+      onChange: () => this.#reload(),
+      onProblem: (error) => options.log.error({ err: error }, 'the TLS certificate stays as it was'),
+    });
   }
 
   /** Rejects with an Error that names the file that can't be used. */
@@ -71,13 +75,9 @@ export class TlsFiles {
   }
 
   async #reload(): Promise<void> {
-    try {
-      this.#context = await read(this.#options);
-      for (const take of this.#takers) take(this.#context);
-      this.#options.log.info({ file: this.#options.certPath }, 'the TLS certificate has changed');
-    } catch (error) {
-      this.#options.log.error({ err: error }, 'the TLS certificate stays as it was');
-    }
+    this.#context = await read(this.#options);
+    for (const take of this.#takers) take(this.#context);
+    this.#options.log.info({ file: this.#options.certPath }, 'the TLS certificate has changed');
   }
 }
 

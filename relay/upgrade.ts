@@ -3,8 +3,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { MAX_CHUNK_BYTES } from '../shared/chunk.ts';
-import { ERRORS, KerutaError, type ErrorCode } from '../shared/errors.ts';
-import { taskIdProblem } from '../shared/task-id.ts';
+import { ERRORS, KerutaError } from '../shared/errors.ts';
 import type { DrainMessage } from '../shared/viewer-messages.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
 import type { Door, Visit } from './auth/door.ts';
@@ -14,8 +13,9 @@ import type { Sessions } from './auth/sessions.ts';
 import type { Caller } from './caller.ts';
 import { returnAfterMs } from './drain.ts';
 import type { Heartbeat, Wire } from './heartbeat.ts';
-import { refuse, toKerutaError } from './http-errors.ts';
+import { refuse, toKerutaError, type ErrorMeter } from './http-errors.ts';
 import type { Limits } from './limits/limits.ts';
+import { targetOf } from './upgrade-target.ts';
 import { closeReason, closeWithin } from './web-socket.ts';
 
 /** Decides what a request for a WebSocket becomes: an agent's link, a viewer, a sender of JSON, or an HTTP error. */
@@ -83,10 +83,6 @@ export class Upgrades {
 
   async #handle(request: IncomingMessage, upgrade: Upgrade): Promise<void> {
     const { door } = this.#options;
-    // No browser is an agent.
-    if (offered(request).some(isChunkProtocol) && request.headers.origin !== undefined) {
-      throw new KerutaError('FORBIDDEN', 'No web page may connect as an agent.');
-    }
     const target = targetOf(request);
     if (target.kind === 'nested' && this.#options.serveNestedAgent === undefined)
       throw new KerutaError('NOT_FOUND', 'There is no WebSocket here.');
@@ -144,6 +140,8 @@ export class Upgrades {
 
   /** Ends the connection when its token is taken back. */
   #watch(webSocket: WebSocket, principal: Principal, { endsWithToken }: { endsWithToken: boolean }): () => void {
+    // While a token was looked at that came late. Nobody would forget it.
+    if (webSocket.readyState === webSocket.CLOSED) return () => undefined;
     const forget = this.#options.sessions.add({
       principal,
       endsWithToken,
@@ -170,18 +168,13 @@ export interface UpgradeOptions {
   serveViewer: (webSocket: WebSocket, viewer: Viewer) => void;
   serveNestedAgent?: (webSocket: WebSocket, agent: { caller: Caller }) => void;
   /** Absent: none. */
-  limits?: Pick<Limits, 'connect' | 'request'>;
-  /** The largest body of a request, and text message of others than agents. */
+  limits?: Pick<Limits, 'connect'>;
+  /** The largest text message of others than agents. Default 1 MiB. */
   maxMessageBytes?: number;
   /** Told of those that are refused. */
-  meter?: UpgradeMeter;
+  meter?: ErrorMeter;
   log: Pick<Logger, 'debug' | 'error'>;
   version: string;
-}
-
-export interface UpgradeMeter {
-  /** A client was told this error. */
-  failed(code: ErrorCode): void;
 }
 
 /** Who takes over the agents' sockets. */
@@ -211,50 +204,6 @@ interface Upgrade {
   socket: Socket;
   head: Buffer;
   visit: Visit;
-}
-
-type Target = { kind: 'agent' | 'viewer'; task: string } | { kind: 'nested' };
-
-/** What a path and its subprotocols ask for. Throws a KerutaError for what is not here. */
-function targetOf(request: IncomingMessage): Target {
-  const path = (request.url ?? '').split('?', 1)[0];
-  if (/^\/ws\/agent\/?$/.test(path)) return { kind: 'nested' };
-  return { kind: wantsChunks(request) ? 'agent' : 'viewer', task: taskOf(path) };
-}
-
-function taskOf(path: string): string {
-  const encoded = /^\/ws\/tasks\/([^/]*)\/?$/.exec(path)?.[1];
-  if (encoded === undefined)
-    throw new KerutaError('NOT_FOUND', 'There is no WebSocket here; it is at /ws/tasks/{taskId}.');
-  let task: string;
-  try {
-    task = decodeURIComponent(encoded);
-  } catch {
-    throw new KerutaError('INVALID_INPUT', 'The task id in the path is not well encoded.');
-  }
-  const problem = taskIdProblem(task);
-  if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `The task id ${problem}.`);
-  return task;
-}
-
-/** Whether an agent asks. Throws a KerutaError if it speaks only versions that we don't. */
-function wantsChunks(request: IncomingMessage): boolean {
-  const protocols = offered(request);
-  if (protocols.includes(SUBPROTOCOL)) return true;
-  const foreign = protocols.filter(isChunkProtocol);
-  if (foreign.length === 0) return false;
-  throw new KerutaError(
-    'UNSUPPORTED_PROTOCOL',
-    `The agent speaks ${foreign.join(', ')}; this relay speaks ${SUBPROTOCOL}.`,
-  );
-}
-
-function offered({ headers }: IncomingMessage): string[] {
-  return (headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
-}
-
-function isChunkProtocol(protocol: string): boolean {
-  return protocol.startsWith('keruta.chunk.');
 }
 
 const WS_OPTIONS = {

@@ -34,7 +34,7 @@ export const ERRORS = {
     status: 400,
     close: 4004,
     retry: false,
-    hint: 'Send one JSON object a frame, as docs describe.',
+    hint: 'Send one JSON object a frame, as {"type":"subscribe"} or {"type":"log","message":"…"}.',
   },
   INVALID_CURSOR: {
     status: 400,

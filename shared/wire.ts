@@ -25,8 +25,9 @@
  *     POST link/{session}  frames (link-frames.ts)   200 [ack, refused, verified, …]  all that came is settled by then
  *     DELETE link/{session}                          204
  *
- * A request without frames keeps the session alive and brings what the relay has to say; after 30 s of silence the
- * session is forgotten. Each request counts as the pong to what was asked in the answer before. Errors have the shape
+ * The hello bears an Idempotency-Key, so that one which a proxy sends twice begins one session, and no second that would
+ * fence it. A request without frames keeps the session alive and brings what the relay has to say; after 30 s of silence
+ * the session is forgotten. Each request counts as the pong to what was asked in the answer before. Errors have the shape
  * that they have everywhere; 408 IDLE says that there is no such session any more.
  */
 export const SUBPROTOCOL = 'keruta.chunk.v1';

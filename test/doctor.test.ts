@@ -75,6 +75,23 @@ describe('doctor', CONCURRENT, () => {
     assert.match(check('relay')?.found ?? '', /has nothing at this path \(HTTP 404\)/);
   });
 
+  test('gives up whoever answers for ever, a little at a time', async (t) => {
+    const server = createServer((_request, response) => {
+      const timer = setInterval(() => response.write('{'), 50);
+      response.on('close', () => clearInterval(timer));
+    }).listen(0, '127.0.0.1');
+    t.after(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const env = { ...relayEnv({ url }, temporaryFolder(t)), KERUTA_API_TIMEOUT: '500ms' };
+    const { exitCode, check } = await doctor(t, env);
+    assert.equal(exitCode, 1);
+    assert.match(check('relay')?.found ?? '', /can't be reached \(The operation was aborted due to timeout\)/);
+  });
+
   test('sees that the clocks differ', async (t) => {
     const whoami = { name: 'anonymous', grants: [{ scope: 'admin', tasks: null, labels: {} }], expiresAt: null };
     const server = createServer((_request, response) => {

@@ -45,6 +45,19 @@ describe('execute --dry-run', CONCURRENT, () => {
     });
   }
 
+  const credentials: [env: Record<string, string>, said: string][] = [
+    [{}, 'without a token'],
+    [{ KERUTA_AUTH_TOKEN_FILE: '/run/secrets/token' }, 'with what /run/secrets/token holds'],
+    [{ KERUTA_API_KEY: 'abcdefgh-12345678' }, 'with an API key'],
+    [{ KERUTA_AUTH_TOKEN: 'abcdefgh-12345678', KERUTA_AUTH_TYPE: 'api-key' }, 'with an API key'],
+  ];
+  for (const [env, said] of credentials) {
+    test(`says that it would come ${said}: ${Object.keys(env).join(', ')}`, async (t) => {
+      const { stdout } = await runAgent(t, ['execute', '--dry-run', '--task-id', 't', '--', 'true'], { env });
+      assert.match(stdout, new RegExp(`\nsends to +\\S+, ${said}\n`));
+    });
+  }
+
   test('names the interpreter of a script that can not be executed itself', async (t) => {
     const script = join(temporaryFolder(t), 'job.sh');
     writeFileSync(script, '#!/bin/sh\ntrue\n');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { request, type IncomingMessage } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -21,6 +21,16 @@ async function running(t: TestContext, env: Record<string, string>, args: string
     return agent.result;
   };
   return { url, end };
+}
+
+/** Of a request for what need not be a path. */
+async function statusOf(url: string, path: string): Promise<number | undefined> {
+  const { hostname, port } = new URL(url);
+  const asked = request({ hostname, port, path });
+  asked.end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  response.resume();
+  return response.statusCode;
 }
 
 /** Until a figure has the value: the line has come that far. */
@@ -79,6 +89,7 @@ describe('the local port', CONCURRENT, () => {
     const profile = (await (await fetch(`${url}/debug/pprof/profile?seconds=1`)).json()) as object;
     assert.ok('nodes' in profile);
     assert.equal((await fetch(`${url}/debug/pprof/profile?seconds=61`)).status, 400);
+    assert.equal(await statusOf(url, '//'), 404);
     const heap = await fetch(`${url}/debug/pprof/heap`);
     assert.match(await heap.text(), /^\{"snapshot":/);
     assert.equal((await end()).exitCode, 0);

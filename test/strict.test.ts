@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, existsSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -78,6 +79,19 @@ describe('--log-file', CONCURRENT, () => {
       stderr,
       "keruta-agent: the log file /no/such/folder/job.log can't be opened (ENOENT); there will be none\n",
     );
+  });
+
+  test('that is a pipe is said, and nobody waits for its reader', async (t) => {
+    const path = join(temporaryFolder(t), 'pipe');
+    execFileSync('mkfifo', [path]);
+    const args = [...offline, '--log-file', path, '--', 'echo', 'a'];
+    const said = `keruta-agent: the log file ${path} can't be opened (it is a pipe); there will be none\n`;
+    const unread = await runAgent(t, args);
+    assert.deepEqual([unread.exitCode, unread.stdout, unread.stderr], [0, 'a\n', said]);
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    t.after(() => closeSync(reader));
+    const read = await runAgent(t, args);
+    assert.deepEqual([read.exitCode, read.stdout, read.stderr], [0, 'a\n', said]);
   });
 
   test('that fills up is said once, and the script runs', async (t) => {

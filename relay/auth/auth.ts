@@ -2,7 +2,7 @@ import { KerutaError } from '../../shared/errors.ts';
 import { checkTokenLength, offeredTokens, type Credentials } from './credentials.ts';
 import type { JwtVerifier } from './jwt.ts';
 import type { KeyRing } from './key-ring.ts';
-import { ANYBODY, type Principal } from './principal.ts';
+import { ANYBODY, Principal } from './principal.ts';
 import { StaticTokens } from './static-tokens.ts';
 
 /** Who a request comes from, by the tokens that it brings. */
@@ -11,6 +11,8 @@ export class Auth {
   readonly #keys: Pick<KeyRing, 'configured' | 'find'> | undefined;
   readonly #jwt: Pick<JwtVerifier, 'verify'> | undefined;
   readonly #certificates: boolean;
+  /** Let in until the first key is made. */
+  readonly #anybody = new Principal(ANYBODY.name, ANYBODY.grants, { revoked: () => this.required });
   #wasRequired = false;
 
   constructor({ tokens = [], keys, jwt, certificates = false }: AuthOptions) {
@@ -32,7 +34,7 @@ export class Auth {
    * UNAUTHORIZED if none of its tokens is good, AUTH_UNAVAILABLE if that can't be found out now.
    */
   async authenticate(request: Credentials, { cookieAllowed = false } = {}): Promise<Principal | undefined> {
-    if (!this.required) return ANYBODY;
+    if (!this.required) return this.#anybody;
     let problem: unknown;
     for (const token of offeredTokens(request, cookieAllowed)) {
       try {
@@ -47,7 +49,7 @@ export class Auth {
 
   /** Whose token it is. Rejects as `authenticate` does. */
   async token(token: string): Promise<Principal> {
-    if (!this.required) return ANYBODY;
+    if (!this.required) return this.#anybody;
     checkTokenLength(token);
     const known = this.#tokens.find(token) ?? this.#keys?.find(token);
     if (known !== undefined) return known;

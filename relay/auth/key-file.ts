@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { lchown, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { takeLock, type Lock } from '../../shared/lock.ts';
+import { makeFolder } from '../../shared/make-folder.ts';
 import { parseKeys, printKeys, type KeyRecord } from './key-record.ts';
 
 /** The file of API keys in a data folder. A relay may read it while this changes it. */
@@ -30,12 +31,13 @@ export class KeyFile {
    * processes come one after the other; none is lost, and no reader ever sees half of one.
    */
   async change<T>(change: (keys: readonly KeyRecord[]) => { keys: readonly KeyRecord[]; answer: T }): Promise<T> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    makeFolder(this.#folder);
     const lockPath = join(this.#folder, 'keys.lock');
     const lock = await locked(() => takeLock(lockPath, { what: `the file of API keys ${this.path}` }));
     try {
       const owner = await ownerOf(this.#folder);
-      await giveTo(owner, lockPath);
+      // Root may change the keys of a relay that runs as another user. In that one's folder a name may lead anywhere.
+      if (isRoot()) await lchown(lockPath, owner.uid, owner.gid);
       const { keys, answer } = change((await this.read()) ?? []);
       await this.#replace(printKeys(keys), owner);
       return answer;
@@ -50,11 +52,11 @@ export class KeyFile {
       const file = await open(temporary, 'wx', 0o600);
       try {
         await file.writeFile(text);
+        if (isRoot()) await file.chown(owner.uid, owner.gid);
         await file.sync();
       } finally {
         await file.close();
       }
-      await giveTo(owner, temporary);
       await rename(temporary, this.path);
     } catch (error) {
       await rm(temporary, { force: true });
@@ -79,9 +81,8 @@ async function ownerOf(folder: string): Promise<Owner> {
   return { uid, gid };
 }
 
-/** Root may change the keys of a relay that runs as another user, who has to read the file then. */
-async function giveTo({ uid, gid }: Owner, path: string): Promise<void> {
-  if (process.getuid?.() === 0) await chown(path, uid, gid);
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
 }
 
 /** Takes a lock that is held for milliseconds at a time. Rejects as `take` throws if it is still held after 5 s. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -49,6 +49,22 @@ test('its text is nowhere in the data folder, and the file is for its owner alon
   assert.deepEqual((await readdir(folder)).sort(), ['keys.json', 'keys.lock']);
 });
 
+test('root gives the files to whom the folder belongs, and nothing that a link in it leads to', async (t) => {
+  if (process.getuid?.() !== 0) {
+    t.skip('only root gives files away');
+    return;
+  }
+  const theirs = join(folder, 'theirs');
+  await mkdir(theirs);
+  await writeFile(join(folder, 'mine'), '');
+  await symlink(join(folder, 'mine'), join(theirs, 'keys.lock'));
+  await chown(theirs, 12_345, 12_345);
+  await createKey(theirs, { name: 'ci', scopes: ['read'] }, NOW);
+  assert.equal((await stat(join(theirs, 'keys.json'))).uid, 12_345);
+  assert.equal((await lstat(join(theirs, 'keys.lock'))).uid, 12_345);
+  assert.equal((await stat(join(folder, 'mine'))).uid, 0);
+});
+
 test('what is made, revoked or broken while the relay runs counts at the next look', async () => {
   await ring.start();
   assert.equal(ring.configured, false);
@@ -70,6 +86,26 @@ test('what is made, revoked or broken while the relay runs counts at the next lo
   assert.throws(() => ring.find(text), { code: 'UNAUTHORIZED', message: /not known; it may have been revoked/ });
   assert.equal(ring.find(other.text)?.revoked, false);
   await assert.rejects(revokeKeys(folder, [id]), /there is no key/);
+});
+
+test('a change that could not be read is tried again, and said once', async () => {
+  const { text } = await createKey(folder, { name: 'ci', scopes: ['read'] }, NOW);
+  const file = new KeyFile(folder);
+  let busy = false;
+  const read = (): ReturnType<KeyFile['read']> =>
+    busy ? Promise.reject(new Error('too many open files')) : file.read();
+  const log = { info: () => undefined, error: ({ err }: { err: Error }) => void logged.push(String(err)) };
+  ring = new KeyRing({ file: { path: file.path, read }, log: log as never, now: () => now });
+  await ring.start();
+  busy = true;
+  await revokeKeys(folder, ['ci']);
+  await ring.refresh();
+  await ring.refresh();
+  assert.deepEqual(logged, ['Error: too many open files']);
+  assert.ok(ring.find(text));
+  busy = false;
+  await ring.refresh();
+  assert.throws(() => ring.find(text), { code: 'UNAUTHORIZED' });
 });
 
 test('revoking the last key opens nothing', async () => {

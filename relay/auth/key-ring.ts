@@ -9,7 +9,7 @@ import { Principal } from './principal.ts';
 /** The API keys as they are now: a change of their file counts within a second. */
 export class KeyRing {
   readonly #file: Pick<KeyFile, 'path' | 'read'>;
-  readonly #log: Pick<Logger, 'info' | 'error'>;
+  readonly #log: Pick<Logger, 'info'>;
   readonly #now: () => number;
   readonly #watch: FileWatch;
   #keys: ReadonlyMap<string, KeyRecord> = new Map();
@@ -19,7 +19,12 @@ export class KeyRing {
     this.#file = file;
     this.#log = log;
     this.#now = now;
-    this.#watch = new FileWatch({ paths: [file.path], onChange: () => this.#reload(), everyMs });
+    this.#watch = new FileWatch({
+      paths: [file.path],
+      onChange: () => this.#reload(),
+      onProblem: (error) => log.error({ err: error }, 'the API keys stay as they were'),
+      everyMs,
+    });
   }
 
   /** Rejects with an Error that names the file if it is there and can't be understood. */
@@ -69,12 +74,8 @@ export class KeyRing {
   }
 
   async #reload(): Promise<void> {
-    try {
-      this.#take(await this.#file.read());
-      this.#log.info({ file: this.#file.path, keys: this.#keys.size }, 'the API keys have changed');
-    } catch (error) {
-      this.#log.error({ err: error }, 'the API keys stay as they were');
-    }
+    this.#take(await this.#file.read());
+    this.#log.info({ file: this.#file.path, keys: this.#keys.size }, 'the API keys have changed');
   }
 
   #take(records: readonly KeyRecord[] | undefined): void {

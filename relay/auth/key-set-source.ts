@@ -25,14 +25,24 @@ export async function openKeySet(place: string, log: Pick<Logger, 'warn' | 'info
     const keys = new KeySet({ read: () => fetchText(place), freshMs: FRESH_MS, onProblem });
     return { keys, refresh: () => Promise.resolve(), stop: () => Promise.resolve() };
   }
-  const keys = new KeySet({ read: () => readFile(place, 'utf8'), freshMs: Infinity, onProblem });
-  const reload = async (): Promise<void> => {
-    await keys.load().then(
-      () => log.info({ place }, 'the keys of tokens have changed'),
-      () => undefined, // Logged by onProblem; the old ones stay.
-    );
-  };
-  const watch = new FileWatch({ paths: [place], onChange: reload });
+  let failing = false;
+  const keys = new KeySet({
+    read: () => readFile(place, 'utf8'),
+    freshMs: Infinity,
+    onProblem: (error) => {
+      if (!failing) onProblem(error);
+      failing = true;
+    },
+  });
+  const watch = new FileWatch({
+    paths: [place],
+    onChange: async () => {
+      await keys.load();
+      failing = false;
+      log.info({ place }, 'the keys of tokens have changed');
+    },
+    onProblem: () => undefined, // Said above; the old ones stay.
+  });
   await watch.start();
   try {
     await keys.load();

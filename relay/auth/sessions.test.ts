@@ -15,15 +15,16 @@ test('ends those whose key is revoked, and readers whose token has expired', () 
   add('key', key, false);
   add('reader', jwt, true);
   add('agent', jwt, false);
+  add('nobody', new Principal('anonymous', [], { revoked: () => revoked }), false);
   const forget = add('gone', key, true);
   forget();
   sessions.sweep();
   assert.deepEqual(ended, []);
   now = 100;
   sessions.sweep();
-  assert.deepEqual(ended, ['reader: The token has expired.']);
+  assert.deepEqual(ended, ['reader: The token or certificate has expired.']);
   revoked = true;
   sessions.sweep();
   sessions.sweep();
-  assert.deepEqual(ended.slice(1), ['key: The API key has been revoked.']);
+  assert.deepEqual(ended.slice(1), ['key: The API key has been revoked.', 'nobody: A token is required from now on.']);
 });

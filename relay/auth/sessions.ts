@@ -1,5 +1,5 @@
 import type { CloseReason } from '../web-socket.ts';
-import type { Principal } from './principal.ts';
+import { ANYBODY, type Principal } from './principal.ts';
 
 /** Connections that last, and who they are granted to: ends those whose grant is taken back. */
 export class Sessions {
@@ -46,9 +46,10 @@ export interface Session {
 }
 
 function problemOf({ principal, endsWithToken }: Session, now: number): string | undefined {
-  if (principal.revoked) return 'The API key has been revoked.';
+  if (principal.revoked)
+    return principal.name === ANYBODY.name ? 'A token is required from now on.' : 'The API key has been revoked.';
   const expired = endsWithToken && principal.expiresAt !== undefined && principal.expiresAt <= now;
-  return expired ? 'The token has expired.' : undefined;
+  return expired ? 'The token or certificate has expired.' : undefined;
 }
 
 const SWEEP_EVERY_MS = 1000;

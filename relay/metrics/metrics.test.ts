@@ -8,6 +8,7 @@ import { encodeGap } from '../../shared/chunk.ts';
 import { FakeAgent } from '../ingest.fixture.ts';
 import { relayConfig } from '../relay-config.fixture.ts';
 import { startRelay, type Relay } from '../relay.ts';
+import { Metrics } from './metrics.ts';
 
 let folder: string;
 let relay: Relay;
@@ -66,6 +67,13 @@ test('known traffic is counted', async () => {
   const post = await fetch(`${relay.url}/api/v1/tasks/posted/logs`, { method: 'POST', headers, body });
   assert.equal(post.status, 201);
   assert.equal((await fetch(`${relay.url}/api/v1/tasks/none/logs`)).status, 404);
+  assert.equal((await fetch(`${relay.url}/nowhere`)).status, 404);
+  const mistaken = new WebSocket(`${ws}/ws/tasks/counted`);
+  const told = collector(mistaken);
+  await told(1);
+  mistaken.send('no JSON');
+  await told(2);
+  mistaken.close();
 
   const added = grown(from, await metrics());
   assert.equal(added('keruta_logs_total{source="stdout",level="INFO"}'), 7);
@@ -78,8 +86,10 @@ test('known traffic is counted', async () => {
   assert.equal(added('keruta_store_append_seconds_count'), 3, 'chunks and gaps of agents');
   assert.equal(added('keruta_connections{kind="agent"}'), 1);
   assert.equal(added('keruta_runs_writing'), 1);
-  assert.equal(added('keruta_http_requests_total{status="4xx"}'), 1);
+  assert.equal(added('keruta_http_requests_total{status="4xx"}'), 2);
   assert.equal(added('keruta_errors_total{type="TASK_NOT_FOUND"}'), 1);
+  assert.equal(added('keruta_errors_total{type="NOT_FOUND"}'), 1);
+  assert.equal(added('keruta_errors_total{type="INVALID_MESSAGE_FORMAT"}'), 1);
   assert.ok(added('keruta_store_chunks') >= 2);
   agent.socket.terminate();
 });
@@ -137,6 +147,29 @@ test('it takes a token that may read everything, unless it is open', async (t) =
   assert.equal((await fetch(`${secured.url}/metrics`)).status, 401);
   await metrics(secured, { authorization: `Bearer ${token}` });
   await metrics(open);
+});
+
+test('a store that answers nothing does not hide the rest, and how long it has been silent is among that', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const watched = new Metrics('1');
+  watched.watch({
+    intake: { lines: new Float64Array(16), missing: {} as never, chunks: 7, bytes: 0, textBytes: 0 },
+    ingest: { runs: 0, pendingBytes: 0 },
+    connections: () => ({ agents: 0, viewers: 0 }),
+    traffic: () => ({ read: 0, written: 0 }),
+    followed: { delivered: 0, readers: 0, lag: () => ({ most: 0, all: 0 }) },
+    tail: { bytes: 0 },
+    store: { size: () => new Promise(() => undefined), waitingMs: 7000 },
+    disk: () => ({ room: true, freeBytes: 1 }),
+    health: () => Promise.resolve({ status: 'healthy', timestamp: '', checks: {} }),
+    windowBytes: 1,
+  });
+  const asked = watched.text();
+  t.mock.timers.tick(2000);
+  const said = parse(await asked);
+  assert.equal(said.get('keruta_chunks_total'), 7);
+  assert.equal(said.get('keruta_store_waiting_seconds'), 7);
+  assert.deepEqual([said.get('keruta_store_chunks'), said.get('keruta_store_bytes{part="all"}')], [NaN, NaN]);
 });
 
 /** Those that an agent tells on its local port, as its source names them. */

@@ -1,5 +1,6 @@
 import { constrainedMemory } from 'node:process';
 import { totalmem } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { ERRORS, type ErrorCode } from '../../shared/errors.ts';
 import { LEVELS, SOURCES } from '../../shared/line.ts';
@@ -72,7 +73,7 @@ export class Metrics implements IngestMeter {
     ]);
   }
 
-  /** The exposition format of Prometheus. Rejects if one of the sources can't be asked. */
+  /** The exposition format of Prometheus. What can't be asked in time is no number (NaN). */
   async text(): Promise<string> {
     return await Registry.merge([processRegistry(), this.#registry]).metrics();
   }
@@ -117,8 +118,8 @@ export class Metrics implements IngestMeter {
     this.#gauge('keruta_buffer_limit', 'Bytes that these may have', ['type'], () => [
       [{ type: 'ingest' }, windowBytes],
     ]);
-    this.#gauge('keruta_store_waiting_seconds', 'How long the oldest call into the store has been waiting', [], () => [
-      [{}, ingest.waitingMs / 1000],
+    this.#gauge('keruta_store_waiting_seconds', 'How long the oldest write into the store has been waiting', [], () => [
+      [{}, store.waitingMs / 1000],
     ]);
     this.#total('keruta_delivered_lines_total', 'Lines that readers who follow tasks were given', [], () => [
       [{}, followed.delivered],
@@ -194,8 +195,12 @@ export class Metrics implements IngestMeter {
 
   #watchStore(store: MetricSources['store']): void {
     let asked: Promise<StoreSize> | undefined;
-    // Both gauges are asked at the same moment.
-    const size = (): Promise<StoreSize> => (asked ??= store.size().finally(() => (asked = undefined)));
+    // Both gauges are asked at the same moment. A disk that hangs must not hide all else from whoever looks for it.
+    const size = async (): Promise<StoreSize> => {
+      asked ??= store.size().finally(() => (asked = undefined));
+      const silence = delay(STORE_PATIENCE_MS, UNKNOWN_SIZE, { ref: false });
+      return Promise.race([asked, silence]).catch(() => UNKNOWN_SIZE);
+    };
     this.#gauge(
       'keruta_store_bytes',
       'What the store takes on the disk, and which part of that',
@@ -250,13 +255,13 @@ export class Metrics implements IngestMeter {
 /** Where metrics are found when somebody looks. */
 export interface MetricSources {
   intake: Pick<Intake, 'lines' | 'missing' | 'chunks' | 'bytes' | 'textBytes'>;
-  ingest: { readonly runs: number; readonly pendingBytes: number; readonly waitingMs: number };
+  ingest: { readonly runs: number; readonly pendingBytes: number };
   connections: () => { agents: number; viewers: number };
   /** Bytes over all WebSockets. */
   traffic: () => { read: number; written: number };
   followed: Pick<Followed, 'delivered' | 'readers' | 'lag'>;
   tail: { readonly bytes: number };
-  store: { size(): Promise<StoreSize> };
+  store: { size(): Promise<StoreSize>; readonly waitingMs: number };
   disk: () => DiskState;
   health: () => Promise<HealthReport>;
   /** What ingest may hold. */
@@ -276,6 +281,9 @@ function processRegistry(): Registry {
 }
 
 let ofProcess: Registry | undefined;
+
+const STORE_PATIENCE_MS = 2000;
+const UNKNOWN_SIZE: StoreSize = { bytes: NaN, pendingBytes: NaN, freeBytes: NaN, chunks: NaN };
 
 /** What a container's limit says, else the machine's memory. Some systems answer 0 or 2^64 for no limit. */
 function memoryLimit(): number {

@@ -3,8 +3,9 @@ import type { LineInput } from '../../shared/columns.ts';
 import { KerutaError } from '../../shared/errors.ts';
 import { formatUlid } from '../../shared/ulid.ts';
 import type { Caller } from '../caller.ts';
-import type { Store } from '../store/store.ts';
+import type { RunRecord, Store } from '../store/store.ts';
 import { lineOf } from './line-of.ts';
+import { inTime } from './patience.ts';
 import type { Written } from './sender.ts';
 import { encodeSent, SENT_BY, SUCCEEDED, type SentRun } from './sent-run.ts';
 import type { Posts } from './posts.ts';
@@ -19,13 +20,26 @@ export class Keyed {
   readonly #options: KeyedOptions;
   /** Runs that are being written; whoever comes with the same key waits and looks again. */
   readonly #writing = new Map<string, Promise<unknown>>();
+  /** Runs by id that were opened and have not ended, since the store failed in between. */
+  readonly #open = new Map<string, SentRun>();
 
   constructor(options: KeyedOptions) {
     this.#options = options;
   }
 
   /** Resolves when the lines are durable, now or since earlier. Rejects with a KerutaError or StoreError. */
-  async write(task: string, { key, body, lines, caller }: KeyedLines): Promise<Written> {
+  write(task: string, lines: KeyedLines): Promise<Written> {
+    return inTime(this.#inTurn(task, lines));
+  }
+
+  /** Ends the runs whose senders have not come again. Rejects as the store does. */
+  async sweep(): Promise<void> {
+    const { graceMs, now } = this.#options;
+    const due = [...this.#open.values()].filter((run) => now() - run.seenAt >= graceMs);
+    await Promise.all(due.map((run) => this.#end(run)));
+  }
+
+  async #inTurn(task: string, { key, body, lines, caller }: KeyedLines): Promise<Written> {
     const by = SENT_BY.key + hash('sha256', body, 'hex').slice(0, BODY_HASH_DIGITS);
     const id = JSON.stringify([task, key]);
     while (this.#writing.has(id)) await this.#writing.get(id);
@@ -49,7 +63,8 @@ export class Keyed {
       const run = await senders.openRun(task, { caller, by, run: id });
       // An earlier process was killed before it stored anything, and the run has been closed since.
       if (run.ended && run.nextSeq === 0) continue;
-      if (run.nextSeq > 0) return await this.#again(run, by);
+      if (!run.ended) this.#open.set(id, run);
+      if (run.before !== undefined) return await this.#again(run, run.before, by);
       return await this.#first(run, bytes);
     }
     throw new KerutaError('CONFLICT', 'This Idempotency-Key has failed too often; use another one.');
@@ -61,25 +76,31 @@ export class Keyed {
     if (outcome.outcome !== 'stored') {
       throw new KerutaError('FENCED', 'Another request has come with the same Idempotency-Key.');
     }
-    await run.end(SUCCEEDED, now());
+    await this.#end(run);
     return { firstLine: outcome.firstLine };
   }
 
-  async #again(run: SentRun, by: string): Promise<Written> {
-    const { store, now } = this.#options;
-    const record = (await store.runs(run.task)).find((one) => one.run === run.run);
-    if (record?.agentVersion !== by) {
+  async #again(run: SentRun, before: RunRecord, by: string): Promise<Written> {
+    // An earlier attempt has failed between the two.
+    if (!run.ended) await this.#end(run);
+    if (before.agentVersion !== by) {
       throw new KerutaError('CONFLICT', 'This Idempotency-Key was used before, with another body.');
     }
-    // An earlier process was killed between the two.
-    if (!run.ended) await run.end(SUCCEEDED, now(), record);
-    return { firstLine: await lineOf(store, { task: run.task, run: run.run, seq: 0 }), again: true };
+    return { firstLine: await lineOf(this.#options.store, { task: run.task, run: run.run, seq: 0 }), again: true };
+  }
+
+  async #end(run: SentRun): Promise<void> {
+    await run.end(SUCCEEDED, this.#options.now());
+    // Another attempt may have gone on with it meanwhile.
+    if (this.#open.get(run.run) === run) this.#open.delete(run.run);
   }
 }
 
 export interface KeyedOptions {
   senders: Pick<Senders, 'openRun'> & { posts: Pick<Posts, 'touch'> };
-  store: Pick<Store, 'runs' | 'read'>;
+  store: Pick<Store, 'read'>;
+  /** How long a run that could not be written waits for its sender to come again. */
+  graceMs: number;
   /** ms since 1970 */
   now: () => number;
 }

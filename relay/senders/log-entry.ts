@@ -21,7 +21,7 @@ export function readEntry(value: unknown, { now, levelOptional = false, name }: 
   const wrong = (problem: string): KerutaError =>
     new KerutaError(
       'INVALID_LOG_FORMAT',
-      name === undefined ? `${capital(problem)}.` : `${capital(name)}: ${problem}.`,
+      name === undefined ? `The entry: ${problem}.` : `${capital(name)}: ${problem}.`,
     );
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong('it is no JSON object');
   const { level, message, source, timestamp, metadata } = value as Record<string, unknown>;

@@ -41,13 +41,12 @@ export class Orphans {
 
   async #end(orphan: Orphan): Promise<void> {
     this.#orphans.delete(orphan);
-    await this.#options.senders.end(orphan.sender, DIED);
-    this.#options.senders.release(orphan.sender);
+    await this.#options.senders.finish(orphan.sender, DIED);
   }
 }
 
 export interface OrphansOptions {
-  senders: Pick<Senders, 'end' | 'release'>;
+  senders: Pick<Senders, 'finish'>;
   graceMs: number;
   now: () => number;
 }

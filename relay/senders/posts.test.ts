@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { openReading, type Reading } from '../reading.fixture.ts';
+import { StoreError } from '../store/store.ts';
 import type { Senders } from './senders.ts';
-import { line, openSenders, SOMEBODY, storedLines } from './senders.fixture.ts';
+import { line, openSenders, SOMEBODY, storedLines, storeWith } from './senders.fixture.ts';
 import { readStatus } from './task-status.ts';
 
 const MINUTE = 60_000;
@@ -64,6 +65,22 @@ test('a run of posted lines lives on while it is quiet, and ends well when nothi
   assert.deepEqual(await runs(), ['succeeded exited 2 true']);
   await post('c');
   assert.deepEqual(await runs(), ['succeeded exited 2 true', 'running - 1 null']);
+});
+
+test('a run that the store could not end is ended as soon as it can', async (t) => {
+  let failing = true;
+  const reading = await openReading(t);
+  const store = storeWith(reading.store, {
+    end: (end) => (failing ? Promise.reject(new StoreError('full', 'no room')) : reading.store.end(end)),
+  });
+  const { post, pass, runs } = await serve(t, { ...reading, store }, new Clock());
+  await post('a');
+  await pass(10 * MINUTE);
+  await pass(MINUTE);
+  assert.deepEqual(await runs(), ['running - 1 null']);
+  failing = false;
+  await pass(1000);
+  while ((await runs())[0] !== 'succeeded exited 1 true');
 });
 
 test('who said that it runs has to say how it ends', async (t) => {

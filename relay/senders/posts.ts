@@ -43,6 +43,9 @@ export class Posts {
       case 'expected':
         throw new KerutaError('CONFLICT', `The run expects seq ${outcome.nextSeq}, and ${seq} came.`);
       case 'ended':
+        // All of it is there, and somebody has ended the run since.
+        if (seq + lines.length <= outcome.nextSeq)
+          return { firstLine: await this.#lineOf(task, run, seq), again: true };
         throw new KerutaError('CONFLICT', `The run has ended with ${outcome.nextSeq} lines.`);
       case 'fenced':
         throw new KerutaError('FENCED', 'Another sender has taken this run over.');
@@ -134,8 +137,7 @@ export class Posts {
 
   async #forget(key: string, posted: Posted, result: RunResult): Promise<void> {
     this.#posted.delete(key);
-    await this.#options.senders.end(posted.sender, result);
-    this.#options.senders.release(posted.sender);
+    await this.#options.senders.finish(posted.sender, result);
   }
 
   /** An agent's run is not to be written by anybody else, who would cut it off. */

@@ -173,6 +173,7 @@ test('a store that does not answer is not waited for without end, and its late a
   ];
   t.mock.timers.tick(10_000);
   await Promise.all(refused);
+  await assert.rejects(sender.write([line('late')]), /was not stored/, 'at once, while it is still silent');
   commit.resolve();
   await sender.settled();
   assert.deepEqual(await sender.write([line('c')]), { firstLine: 2 });

@@ -4,6 +4,7 @@ import type { LineInput } from '../../shared/columns.ts';
 import { KerutaError } from '../../shared/errors.ts';
 import { STORE_PATIENCE_MS } from '../ingest-run.ts';
 import type { AppendOutcome } from '../store/store.ts';
+import { notAsked, unknownOutcome } from './patience.ts';
 import type { RunResult, SentRun } from './sent-run.ts';
 
 /**
@@ -17,6 +18,8 @@ export class Sender {
   readonly #queue: Work[] = [];
   #run: SentRun | undefined;
   #working: Promise<void> | undefined;
+  /** Whether the store has left the last call unanswered for too long, and still does. */
+  #silent = false;
   #noting = false;
 
   /** `run`: one that is open already. */
@@ -78,6 +81,10 @@ export class Sender {
   }
 
   #enqueue(work: Work): void {
+    if (this.#silent) {
+      work.reject(notAsked());
+      return;
+    }
     this.#queue.push(work);
     this.#working ??= this.#work();
   }
@@ -115,6 +122,7 @@ export class Sender {
       if (this.#options.chained === true) this.#drop(error);
     } finally {
       clearTimeout(patience);
+      this.#silent = false;
     }
   }
 
@@ -168,12 +176,11 @@ export class Sender {
     }
   }
 
-  /** The store stands still: nobody waits for it longer, and what it was not asked yet it is not asked any more. */
+  /** The store stands still: nobody waits for it longer, and until it answers it is not asked anything more. */
   #giveUp(works: readonly Work[]): void {
-    const silence = `The store has not answered for ${STORE_PATIENCE_MS / 1000} s`;
-    const unknown = new KerutaError('DATABASE_ERROR', `${silence}: whether this was stored is not known.`);
-    for (const work of works) work.reject(unknown);
-    this.#drop(new KerutaError('DATABASE_ERROR', `${silence}; this was not stored.`));
+    this.#silent = true;
+    for (const work of works) work.reject(unknownOutcome());
+    this.#drop(notAsked());
   }
 
   #drop(error: unknown): void {

@@ -4,11 +4,13 @@ import { newUlid } from '../../shared/ulid.ts';
 import type { Caller } from '../caller.ts';
 import type { DiskGuard } from '../disk.ts';
 import { toKerutaError } from '../http-errors.ts';
+import { STORE_PATIENCE_MS } from '../ingest-run.ts';
 import { StoreError, type RunRecord, type Store, type Stored, type TaskNote } from '../store/store.ts';
 import { WindowBudget, type Flow, type Window } from '../window.ts';
 import { Keyed } from './keyed.ts';
 import { leftRuns } from './leftovers.ts';
 import { Orphans } from './orphans.ts';
+import { inTime, notAsked } from './patience.ts';
 import { Posts } from './posts.ts';
 import type { SocketLines } from './socket-lines.ts';
 import { Sender } from './sender.ts';
@@ -29,6 +31,8 @@ export class Senders {
   readonly #budget: WindowBudget;
   /** Those whose runs are kept alive. */
   readonly #senders = new Set<Sender>();
+  /** Those whose runs should have ended, and could not. */
+  readonly #unfinished = new Map<Sender, RunResult>();
   #sweeper: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
   #draining = false;
@@ -38,7 +42,7 @@ export class Senders {
     this.#budget = new WindowBudget(options.windowBytes ?? WINDOW_BYTES);
     this.orphans = new Orphans({ senders: this, graceMs: options.graceMs, now: this.now });
     this.posts = new Posts({ senders: this, store: options.store, idleMs: options.postIdleMs, now: this.now });
-    this.keyed = new Keyed({ senders: this, store: options.store, now: this.now });
+    this.keyed = new Keyed({ senders: this, store: options.store, graceMs: options.graceMs, now: this.now });
   }
 
   /** ms since 1970 */
@@ -48,10 +52,17 @@ export class Senders {
   async start(): Promise<void> {
     const left: RunRecord[] = [];
     for await (const record of leftRuns(this.#options.store)) left.push(record);
-    for (const record of left) {
-      const run = await SentRun.open(this.#parts, { ...record, ackedSeq: 0, now: this.now() }, record);
-      if (record.agentVersion.startsWith(SENT_BY.key)) await run.end(SUCCEEDED, this.now());
-      else if (record.agentVersion === SENT_BY.socket) this.orphans.add(this.#adopt(record, run), record);
+    // All at once, so that they share commits: nobody is let in until then.
+    const opened = await Promise.all(
+      left.map(async (record) => {
+        const run = await SentRun.open(this.#parts, { ...record, ackedSeq: 0, now: this.now() });
+        if (record.agentVersion.startsWith(SENT_BY.key)) await run.end(SUCCEEDED, this.now());
+        return { record, run };
+      }),
+    );
+    for (const { record, run } of opened) {
+      if (record.agentVersion.startsWith(SENT_BY.key)) continue;
+      if (record.agentVersion === SENT_BY.socket) this.orphans.add(this.#adopt(record, run), record);
       else this.posts.adopt(this.#adopt(record, run), record);
     }
     if (left.length > 0)
@@ -75,12 +86,19 @@ export class Senders {
     return this.#watched(new Sender({ task, open, chained, now: this.now }));
   }
 
-  /** Lets go of a sender once nothing of it waits any more. */
-  release(sender: Sender): void {
-    void sender.settled().then(() => this.#senders.delete(sender));
+  /**
+   * Ends a sender's run and lets go of the sender, in the background. If the store can't do it now, the run is kept
+   * alive, and the next sweeps try again.
+   */
+  async finish(sender: Sender, result: RunResult): Promise<void> {
+    this.#unfinished.delete(sender);
+    await this.end(sender, result);
+    await sender.settled();
+    if (sender.open) this.#unfinished.set(sender, result);
+    else this.#senders.delete(sender);
   }
 
-  /** Ends a sender's run, in the background: a failure is logged, and the run then is gone on with at the next start. */
+  /** Ends a sender's run, in the background: a failure is logged, and whoever asked for it asks again. */
   end(sender: Sender, result: RunResult): Promise<void> {
     return sender.end(result).catch((error: unknown) => {
       this.#options.log.error({ err: this.failed(error), task: sender.task }, 'could not end a run');
@@ -118,7 +136,7 @@ export class Senders {
 
   /** Sets what is shown with a task. Resolves when it is durable; rejects as the store does. */
   annotate(task: string, note: TaskNote): Promise<void> {
-    return this.#options.store.annotate(task, note, this.now());
+    return inTime(this.#options.store.annotate(task, note, this.now()));
   }
 
   /** Throws a KerutaError if nothing can be taken in now. */
@@ -126,13 +144,15 @@ export class Senders {
     if (this.#draining) throw new KerutaError('DRAINING', 'The relay is stopping.');
     const { room, problem } = this.#options.disk.state;
     if (!room) throw new KerutaError('STORE_FULL', `The relay takes in nothing: ${problem ?? 'no room'}.`);
+    // What it was given already may stay in memory for long.
+    if (this.#silent) throw notAsked();
   }
 
   /** Room for what a request brought, until what is returned is called. Throws a KerutaError if there is none. */
   take(bytes: number): () => void {
     this.admit();
     if (this.#budget.used > 0 && this.#budget.used + bytes > (this.#options.windowBytes ?? WINDOW_BYTES)) {
-      throw new KerutaError('OVERLOADED', 'Too much waits for the store.');
+      throw new KerutaError('OVERLOADED', 'Too much waits for the store.', { retryAfterMs: BUSY_MS });
     }
     const window = this.#budget.open({ pause: () => undefined, resume: () => undefined });
     window.take(bytes);
@@ -163,13 +183,22 @@ export class Senders {
     return this.#sweeping;
   }
 
+  /** Whether the store stands still. */
+  get #silent(): boolean {
+    return (this.#options.waitingMs?.() ?? 0) >= STORE_PATIENCE_MS;
+  }
+
   async #sweep(): Promise<void> {
     const now = this.now();
     for (const socket of this.sockets) socket.sweep(now);
+    if (this.#options.disk.state.room && !this.#silent)
+      for (const [sender, result] of [...this.#unfinished]) void this.finish(sender, result);
     const seen = Array.from(this.#senders, (sender) => sender.sweep(now, this.#options.seenEveryMs));
-    await Promise.all([...seen, this.posts.sweep(), this.orphans.sweep()]).catch((error: unknown) => {
-      this.#options.log.error({ err: this.failed(error) }, 'could not look after the runs of senders');
-    });
+    await Promise.all([...seen, this.posts.sweep(), this.keyed.sweep(), this.orphans.sweep()]).catch(
+      (error: unknown) => {
+        this.#options.log.error({ err: this.failed(error) }, 'could not look after the runs of senders');
+      },
+    );
   }
 
   #adopt(record: { task: string; run: string; agentVersion: string; workerId: string }, run: SentRun): Sender {
@@ -195,6 +224,8 @@ export interface SendersOptions {
   tail: { stored(stored: Stored): void };
   disk: Pick<DiskGuard, 'state' | 'full'>;
   limits: SenderLimits;
+  /** For how long the store has left a write unanswered, by whomever; 0 if it does not. */
+  waitingMs?: () => number;
   /** Bytes of lines that may wait for the store, over all senders. */
   windowBytes?: number;
   /** How often the store is told that a quiet sender lives. */
@@ -231,3 +262,5 @@ export function workerOf(caller: Caller | string): string {
 
 const WINDOW_BYTES = 32 * 1024 * 1024;
 const SWEEP_EVERY_MS = 1000;
+/** By then the store has taken in what waits, or is beyond hope. */
+const BUSY_MS = 1000;

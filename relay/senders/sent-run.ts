@@ -15,6 +15,8 @@ export class SentRun {
   readonly run: string;
   /** Whether it was over already when it was opened. */
   readonly ended: boolean;
+  /** What the store said of it if lines of it were there already when it was opened. */
+  readonly before: RunRecord | undefined;
   /** When the store last heard of it, ms since 1970. */
   seenAt: number;
   readonly #store: RunStore;
@@ -25,12 +27,15 @@ export class SentRun {
   #lines: number;
   #bytes: number;
 
-  /** Opens a run, or goes on with one that an earlier process has left: `record` is what the store says of it. */
-  static async open(parts: RunParts, open: OpenRun, record?: RunRecord): Promise<SentRun> {
-    return new SentRun(parts, open, { opened: await parts.store.open(open), record });
+  /** Opens a run, or goes on with one that is there. */
+  static async open(parts: RunParts, open: OpenRun): Promise<SentRun> {
+    const opened = await parts.store.open(open);
+    // From now on nobody else writes it.
+    const known = opened.nextSeq === 0 ? [] : await parts.store.runs(open.task);
+    return new SentRun(parts, open, { opened, record: known.find(({ run }) => run === open.run) });
   }
 
-  private constructor(parts: RunParts, open: OpenRun, before: { opened: OpenedRun; record?: RunRecord | undefined }) {
+  private constructor(parts: RunParts, open: OpenRun, before: { opened: OpenedRun; record: RunRecord | undefined }) {
     this.task = open.task;
     this.run = open.run;
     this.seenAt = open.now;
@@ -38,6 +43,7 @@ export class SentRun {
     this.#stored = parts.stored;
     const { opened, record } = before;
     this.ended = opened.ended;
+    this.before = record;
     this.#fence = opened.fence;
     this.#nextSeq = opened.nextSeq;
     this.#digest = opened.digest;
@@ -67,13 +73,13 @@ export class SentRun {
     return outcome;
   }
 
-  /** Ends the run. `record`: what the store says of it, if it was opened without. */
-  async end(result: RunResult, now: number, record?: RunRecord): Promise<EndOutcome> {
+  /** Ends the run. */
+  async end(result: RunResult, now: number): Promise<EndOutcome> {
     return this.#store.end({
       ...{ task: this.task, run: this.run, fence: this.#fence },
       ...{ exitCode: result.exitCode, signal: null, reason: result.reason },
       ...{ nextSeq: this.#nextSeq, digest: this.#digest },
-      ...{ lines: record?.lines ?? this.#lines, bytes: record?.textBytes ?? this.#bytes },
+      ...{ lines: this.#lines, bytes: this.#bytes },
       ...{ endedAt: now, now },
     });
   }
@@ -102,7 +108,7 @@ export function encodeSent(run: string, seq: number, lines: readonly LineInput[]
   }
 }
 
-export type RunStore = Pick<Store, 'open' | 'append' | 'end' | 'seen'>;
+export type RunStore = Pick<Store, 'open' | 'append' | 'end' | 'seen' | 'runs'>;
 
 export interface RunParts {
   store: RunStore;

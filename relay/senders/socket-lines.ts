@@ -62,6 +62,8 @@ export class SocketLines {
   async status(task: string, { effect, note }: StatusUpdate, caller: Caller): Promise<void> {
     const { senders } = this.#options;
     senders.admit();
+    // It makes the task known, if nothing else.
+    senders.limits.task(caller.principal, task);
     await senders.annotate(task, note);
     if (effect === 'pending') return;
     const of = this.#of(task, caller);
@@ -99,7 +101,7 @@ export class SocketLines {
     for (const { sender, result, workerId } of this.#tasks.values()) {
       const said = result ?? (inOrder ? SUCCEEDED : undefined);
       if (said === undefined) senders.orphans.add(sender, { workerId });
-      else void senders.end(sender, said).then(() => senders.release(sender));
+      else void senders.finish(sender, said);
     }
     this.#tasks.clear();
   }
@@ -107,8 +109,8 @@ export class SocketLines {
   #of(task: string, caller: Caller): TaskLines {
     const known = this.#tasks.get(task);
     if (known !== undefined) return known;
-    if (this.#tasks.size >= MAX_TASKS) {
-      throw new KerutaError('INVALID_INPUT', `One socket may send the logs of ${MAX_TASKS} tasks.`);
+    if (this.#tasks.size >= MAX_TASKS && !this.#forgetOne()) {
+      throw new KerutaError('INVALID_INPUT', `One socket may send the logs of ${MAX_TASKS} tasks at once.`);
     }
     const { senders } = this.#options;
     senders.limits.task(caller.principal, task);
@@ -118,6 +120,15 @@ export class SocketLines {
     const of: TaskLines = { task, sender, workerId, count: 0, lastLine: 0, lastAt: senders.now() };
     this.#tasks.set(task, of);
     return of;
+  }
+
+  /** A task that is over makes room for another one. False if there is none: all are being sent. */
+  #forgetOne(): boolean {
+    const over = [...this.#tasks.values()].find(({ result, sender }) => result !== undefined && !sender.open);
+    if (over?.result === undefined) return false;
+    this.#tasks.delete(over.task);
+    void this.#options.senders.finish(over.sender, over.result);
+    return true;
   }
 
   async #write(of: TaskLines, { line, bytes }: { line: LineInput; bytes: number }): Promise<void> {

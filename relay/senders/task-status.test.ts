@@ -41,9 +41,10 @@ describe('a status is refused', () => {
     ['that is no object', 'COMPLETED', /no JSON object/],
     ['that is a list', ['COMPLETED'], /no JSON object/],
     ['that is missing', {}, /^status is missing; it may be PENDING,/],
-    ['that nobody knows', { status: 'DONE' }, /^status is unknown; it may be/],
-    ['of the prototype', { status: '__proto__' }, /unknown/],
-    ['that is a number', { status: 1 }, /unknown/],
+    ['that nobody knows', { status: 'DONE' }, /^status is "DONE"; it may be PENDING/],
+    ['of the prototype', { status: '__proto__' }, /^status is "__proto__"; it may be/],
+    ['that is a number', { status: 1 }, /^status is no text; it may be/],
+    ['that is endless', { status: 'x'.repeat(5000) }, /^status is "x{64}"; it may be/],
     ['with a message that is a number', { status: 'FAILED', message: 1 }, /^message is no text\.$/],
     [
       'with an endless message',

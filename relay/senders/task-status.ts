@@ -19,7 +19,7 @@ export function readStatus(value: unknown): StatusUpdate {
   const effect = typeof status === 'string' ? EFFECTS.get(status.toUpperCase()) : undefined;
   if (effect === undefined) {
     throw wrong(
-      `status ${isAbsent(status) ? 'is missing' : 'is unknown'}; it may be ${[...EFFECTS.keys()].join(', ')}.`,
+      `status ${isAbsent(status) ? 'is missing' : `is ${shown(status)}`}; it may be ${[...EFFECTS.keys()].join(', ')}.`,
     );
   }
   const note: TaskNote = {
@@ -47,6 +47,11 @@ function isAbsent(value: unknown): value is undefined | null {
   return value === undefined || value === null;
 }
 
+/** A value as an error shows it, cut so that nobody gets back all that was sent. */
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, MAX_SHOWN_CHARACTERS)) : 'no text';
+}
+
 function wrong(message: string): KerutaError {
   return new KerutaError('INVALID_INPUT', message);
 }
@@ -65,3 +70,4 @@ const EFFECTS = new Map<string, StatusUpdate['effect']>([
 ]);
 const MAX_MESSAGE_CHARACTERS = 4096;
 const MAX_CODE_CHARACTERS = 256;
+const MAX_SHOWN_CHARACTERS = 64;

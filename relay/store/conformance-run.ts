@@ -136,7 +136,9 @@ async function walk(store: Store, from: Read['from'], options: WalkOptions = {})
     for (const stored of read) {
       const first = 'task' in from ? stored.firstLine : (stored.position ?? NaN);
       if (first > next && 'task' in from) throw new Error(`a hole: ${first} follows, ${next} was expected`);
-      if (first < next && lines.length > 0) throw new Error(`${first} came again, ${next} was expected`);
+      // Only the first one of a read may begin before: it may have been merged since the read before.
+      if ((first < next && stored !== read[0]) || first + stored.count <= next)
+        throw new Error(`${first} came again, ${next} was expected`);
       const [texts, runs] = [textsOf(stored, options), runsIn(stored)];
       for (let i = Math.max(0, next - first); i < stored.count; i++) {
         lines.push({ number: first + i, text: texts(i), run: runs(i) });

@@ -30,7 +30,7 @@ describe('joined lines', () => {
         const lines = decoded(encodeLines(RUN, 7, some));
         return { lines, first: 0, end: lines.count };
       });
-      assert.deepEqual(joinLines(RUN, 7, ranges), whole);
+      assert.deepEqual(joinLines({ run: RUN, firstSeq: 7 }, ranges), whole);
     }
   });
 
@@ -38,7 +38,7 @@ describe('joined lines', () => {
     const lines = decoded(encodeLines(RUN, 7, LINES));
     for (let first = 0; first < LINES.length; first++) {
       for (let end = first + 1; end <= LINES.length; end++) {
-        const part = joinLines(RUN, 7 + first, [{ lines, first, end }]);
+        const part = joinLines({ run: RUN, firstSeq: 7 + first }, [{ lines, first, end }]);
         assert.deepEqual(part, encodeLines(RUN, 7 + first, LINES.slice(first, end)));
       }
     }
@@ -47,7 +47,7 @@ describe('joined lines', () => {
   test('are compressed where that is worth it', () => {
     const some = Array.from({ length: 500 }, (_, index) => ({ ...LINES[0], text: Buffer.from(`line ${index}`) }));
     assert.deepEqual(
-      joinLines(RUN, 0, [{ lines: decoded(encodeLines(RUN, 0, some)), first: 0, end: 500 }]),
+      joinLines({ run: RUN, firstSeq: 0 }, [{ lines: decoded(encodeLines(RUN, 0, some)), first: 0, end: 500 }]),
       encodeLines(RUN, 0, some),
     );
   });
@@ -56,6 +56,6 @@ describe('joined lines', () => {
     const some = new Array<LineInput>(40_000).fill(LINES[0]);
     const lines = decoded(encodeLines(RUN, 0, some));
     const range = { lines, first: 0, end: lines.count };
-    assert.throws(() => joinLines(RUN, 0, [range, range]), ChunkError);
+    assert.throws(() => joinLines({ run: RUN, firstSeq: 0 }, [range, range]), ChunkError);
   });
 });

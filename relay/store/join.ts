@@ -10,14 +10,23 @@ export interface LineRange {
   end: number;
 }
 
+/** Within the limit of a stored chunk. */
+const MAX_PLAIN_BYTES = 512 * 1024;
 /** A varint takes eight bytes at most. */
 const MAX_VARINT_BYTES = 8;
 
+/** What the header of a joined chunk says; `plain`: it is not kept, so that compressing it would not pay. */
+export interface JoinedFields {
+  run: string;
+  firstSeq: number;
+  plain?: boolean;
+}
+
 /**
- * One chunk of lines that are there as columns: several of them joined, or a part of one. `run` and `firstSeq` go into
- * its header. The ranges hold at least one line. Throws a ChunkError if the chunk would break a limit of the format.
+ * One chunk of lines that are there as columns: several of them joined, or a part of one. The ranges hold at least one
+ * line. Throws a ChunkError if the chunk would break a limit of the format.
  */
-export function joinLines(run: string, firstSeq: number, ranges: readonly LineRange[]): Buffer {
+export function joinLines({ run, firstSeq, plain }: JoinedFields, ranges: readonly LineRange[]): Buffer {
   const { count, textBytes, metadataBytes, minTime, maxTime } = measure(ranges);
   const raw = Buffer.allocUnsafe(textBytes + (2 * MAX_VARINT_BYTES + 1) * count + metadataBytes);
   let at = 0;
@@ -44,7 +53,8 @@ export function joinLines(run: string, firstSeq: number, ranges: readonly LineRa
   if (metadataBytes > 0) at = writeMetadata(raw, at, ranges);
 
   const body = raw.subarray(0, at);
-  const compressed = at < MIN_COMPRESSED_BYTES ? body : zstdCompressSync(body, ZSTD_OPTIONS);
+  const small = at < (plain ? MAX_PLAIN_BYTES : MIN_COMPRESSED_BYTES);
+  const compressed = small ? body : zstdCompressSync(body, ZSTD_OPTIONS);
   const codec = compressed.length < body.length ? CODEC_ZSTD : CODEC_PLAIN;
   const fields = { run, firstSeq, count, flags, minTime, maxTime, textBytes, counts };
   const chunk = encodeChunk(fields, codec, at, codec === CODEC_ZSTD ? compressed : body);

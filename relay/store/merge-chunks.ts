@@ -32,7 +32,7 @@ export function mergeGroup(
   const swaps: Swap[] = [];
   let parts: Part[] = [];
   const end = (): void => {
-    if (parts.length > 1) swaps.push(joined(task, parts, { reads, level }));
+    if (parts.length > 1) swaps.push(...joined(task, parts, { reads, level }));
     parts = [];
   };
   for (const row of group) {
@@ -43,7 +43,7 @@ export function mergeGroup(
       continue;
     }
     end();
-    if (stored) swaps.push({ task, old: [row].map(oldOf), level: MERGED_ENOUGH, at: row.at });
+    if (stored) swaps.push(leftAlone(task, row));
   }
   end();
   return swaps;
@@ -60,15 +60,27 @@ function partOf(row: MergeRow, stored: StoredBytes, reads: GroupReads): Part | u
   }
 }
 
-function joined(task: string, parts: Part[], { reads, level }: { reads: GroupReads; level: number }): Swap {
+function joined(task: string, parts: Part[], { reads, level }: { reads: GroupReads; level: number }): Swap[] {
   const pieces = joinPieces(parts.map((part) => part.pieces));
   const ranges = parts.map((part) => part.range);
-  const bytes = joinLines(reads.runName(pieces[0].run), pieces[0].seq, ranges);
+  let bytes;
+  try {
+    bytes = joinLines({ run: reads.runName(pieces[0].run), firstSeq: pieces[0].seq }, ranges);
+  } catch (error) {
+    if (!(error instanceof ChunkError)) throw error;
+    // Metadata that is no UTF-8 takes more room when it is written again: together they are over a limit.
+    return parts.map(({ row }) => leftAlone(task, row));
+  }
   // A full one is merged no more. No merged chunk has the level of one as it was appended: `verify` tells them apart.
   const reached = levelOf(readStoredHeader(bytes)) === MERGED_ENOUGH ? LEVELS : level;
   const at = parts.reduce((latest, { row }) => Math.max(latest, row.at), 0);
   const old = parts.map(({ row }) => oldOf(row));
-  return { task, old, level: reached, at, merged: { bytes, place: placeOf(pieces) } };
+  return [{ task, old, level: reached, at, merged: { bytes, place: placeOf(pieces) } }];
+}
+
+/** As it is, and not looked at again. `verify` still has to know which chunks are as they were appended. */
+function leftAlone(task: string, row: MergeRow): Swap {
+  return { task, old: [oldOf(row)], level: row.level === 0 ? MERGED_ENOUGH : LEVELS, at: row.at };
 }
 
 function oldOf({ position, firstLine, count }: MergeRow): Swap['old'][number] {

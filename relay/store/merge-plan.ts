@@ -94,5 +94,5 @@ const MAX_MERGED_RAW_BYTES = 1024 * 1024;
 export const MAX_GROUP_CHUNKS = 256;
 /** A merged chunk goes as a whole when it is too old, so late by as much as lies between its lines. */
 export const MAX_AGE_SPAN_MS = 60 * 60 * 1000;
-/** A reader by position looks so far back for merged chunks that reach to where it is. */
-export const MAX_POSITION_SPAN = 2 ** 24;
+/** A reader by position looks so far for merged chunks that reach to where it is, and holds what lies between. */
+export const MAX_POSITION_SPAN = 2 ** 18;

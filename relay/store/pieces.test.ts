@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ChunkError } from '../../shared/chunk.ts';
 import { clipPieces, decodePieces, encodePieces, joinPieces, placeOf, runsOfPieces, type Piece } from './pieces.ts';
 
 /** Two runs by turns, as a store meets them. */
@@ -35,14 +36,14 @@ describe('pieces', () => {
 
   test('that were damaged are refused, or are others, but never take long', () => {
     const bytes = encodePieces(TURNS);
-    for (let cut = 0; cut < bytes.length; cut++) assert.throws(() => decodePieces(bytes.subarray(0, cut)));
+    for (let cut = 0; cut < bytes.length; cut++) assert.throws(() => decodePieces(bytes.subarray(0, cut)), ChunkError);
     for (let at = 0; at < bytes.length; at++) {
       const damaged = Buffer.from(bytes);
       damaged[at] ^= 0xff;
       try {
         assert.ok(decodePieces(damaged).length <= bytes.length);
       } catch (error) {
-        assert.ok(error instanceof Error);
+        assert.ok(error instanceof ChunkError);
       }
     }
   });

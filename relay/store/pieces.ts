@@ -1,4 +1,5 @@
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { ChunkError } from '../../shared/chunk.ts';
 import { writeVarint } from '../../shared/columns.ts';
 
 /**
@@ -43,34 +44,46 @@ export function encodePieces(pieces: readonly Piece[]): Buffer {
   return Buffer.concat([Buffer.of(ZSTD), zstdCompressSync(raw.subarray(1, at))]);
 }
 
-/** The pieces again, in order. Throws an Error if the bytes are not those of pieces. */
+/** The pieces again, in order. Throws a ChunkError if the bytes are not those of pieces. */
 export function decodePieces(bytes: Buffer): Piece[] {
-  const raw =
-    bytes[0] === ZSTD ? zstdDecompressSync(bytes.subarray(1), { maxOutputLength: MAX_RAW_BYTES }) : bytes.subarray(1);
+  const raw = bytes[0] === ZSTD ? decompressed(bytes.subarray(1)) : bytes.subarray(1);
   let at = 0;
   const next = (): number => {
     let value = 0;
     for (let scale = 1; ; scale *= 0x80) {
       const byte = raw[at++];
-      if (at > raw.length || scale > 2 ** 49) throw new Error('the pieces of a merged chunk can’t be read');
+      if (at > raw.length || scale > 2 ** 49) throw unreadable();
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
     }
   };
   const pieceCount = next();
   const runCount = next();
-  if (pieceCount > raw.length || runCount > pieceCount) throw new Error('the pieces of a merged chunk can’t be read');
+  if (pieceCount > raw.length || runCount > pieceCount) throw unreadable();
+  if (pieceCount === 0) throw unreadable();
   const runs = Array.from({ length: runCount }, () => ({ run: next(), seq: next() }));
   const owners = Array.from({ length: pieceCount }, () => runs.at(runCount > 1 ? next() : 0));
   const counts = Array.from({ length: pieceCount }, next);
   let end = 0;
   return owners.map((owner, index) => {
-    if (!owner) throw new Error('the pieces of a merged chunk can’t be read');
+    if (!owner) throw unreadable();
     const piece = { run: owner.run, seq: owner.seq, position: end + next(), count: counts[index] };
     owner.seq += piece.count;
     end = piece.position + piece.count;
     return piece;
   });
+}
+
+function decompressed(bytes: Buffer): Buffer {
+  try {
+    return zstdDecompressSync(bytes, { maxOutputLength: MAX_RAW_BYTES });
+  } catch (error) {
+    throw unreadable(error);
+  }
+}
+
+function unreadable(cause?: unknown): ChunkError {
+  return Object.assign(new ChunkError('pieces', 'of a merged chunk can’t be read'), { cause });
 }
 
 /** The pieces of several chunks in a row; what goes on where the one before ends becomes one with it. */

@@ -12,6 +12,7 @@ import { decodeStored } from './decode.ts';
 import { joinLines } from './join.ts';
 import { levelOf, MERGED_ENOUGH } from './merge-plan.ts';
 import { clipPieces, decodePieces, placeOf, type Piece, type Place } from './pieces.ts';
+import { headerOf } from './sqlite-page.ts';
 import type { TaskState } from './sqlite-rows.ts';
 import type { Totals } from './sqlite-totals.ts';
 
@@ -112,11 +113,13 @@ export class Chunks {
     this.#count(task, header, 1);
   }
 
-  remove(task: TaskState, row: ChunkRow): ChunkHeader {
-    const header = readStoredHeader(row.header);
+  /** Answers its header, if that can be read; else nobody knows what it counted for. */
+  remove(task: TaskState, row: ChunkRow): ChunkHeader | undefined {
+    const header = headerOf(row);
     this.#sql.remove.run(row.position);
     if (row.runs > 0) this.#sql.removeMerged.run(row.position);
-    this.#count(task, header, -1);
+    if (header) this.#count(task, header, -1);
+    else this.#totals.chunks--;
     return header;
   }
 
@@ -127,31 +130,32 @@ export class Chunks {
   pieces(row: ChunkRow): Piece[] {
     if (row.runs > 0) return decodePieces(this.#sql.pieces.get(row.position) ?? Buffer.alloc(0));
     const { run, position, count } = row;
-    return [{ run, seq: readStoredHeader(row.header).firstSeq, position, count }];
+    return [{ run, seq: headerOf(row)?.firstSeq ?? 0, position, count }];
   }
 
   /**
    * Keeps of a chunk what is behind its first `lines` lines. What can't be read for that is a loss like one found by a
    * reader: a `corrupt` gap over exactly the lines that were to be kept. Answers the header of what was there.
    */
-  cut(task: TaskState, row: ChunkRow, lines: number): ChunkHeader {
+  cut(task: TaskState, row: ChunkRow, lines: number): ChunkHeader | undefined {
     const pieces = clipPieces(this.pieces(row), lines);
     const body = this.#sql.body.get(row.position);
     const header = this.remove(task, row);
     const [{ seq }] = pieces;
     const kept = { task, firstLine: row.firstLine + lines, at: row.at };
-    if (header.codec === CODEC_GAP) {
+    if (header?.codec === CODEC_GAP) {
       this.#keep({ ...kept, pieces, bytes: clipGap(header, seq) });
       return header;
     }
     let bytes;
     try {
+      if (!header) throw new ChunkError('header', 'can’t be read');
       const decoded = decodeStored(header, { header: row.header, body: body ?? Buffer.alloc(0) });
       const run = this.#runName(pieces[0].run);
-      bytes = joinLines(run, seq, [{ lines: decoded, first: lines, end: header.count }]);
+      bytes = joinLines({ run, firstSeq: seq }, [{ lines: decoded, first: lines, end: header.count }]);
     } catch (error) {
       if (!(error instanceof ChunkError)) throw error;
-      this.#keepGaps(kept, pieces, header.maxTime);
+      this.#keepGaps(kept, pieces, header?.maxTime ?? row.at);
       return header;
     }
     this.#keep({ ...kept, pieces, bytes });

@@ -7,6 +7,7 @@ import type { Expired, ExpirePolicy, Trimmed } from './store.ts';
 
 /** A step of forgetting: short beside a group of appends, so that they hardly wait. */
 const STEP_CHUNKS = 128;
+const STEP_MS = 5;
 /** Tasks that one step looks at. */
 const STEP_TASKS = 512;
 
@@ -62,20 +63,21 @@ export class Forgetting {
     return () => {
       if (afterTask !== undefined) afterTask = this.#sweep(expired, afterTask);
       else if (afterPosition !== undefined) afterPosition = this.#shrink(expired, afterPosition);
-      return afterTask === undefined && afterPosition === undefined ? expired.result : undefined;
+      else this.#redate(expired.undated);
+      const over = afterTask === undefined && afterPosition === undefined && expired.undated.size === 0;
+      return over ? expired.result : undefined;
     };
   }
 
   /** Looks at some tasks, what is too old or too much of each. Answers the one to go on behind. */
   #sweep(expired: Expiry, after: number): number | undefined {
-    const { rows, chunks } = this.#parts;
+    const { rows } = this.#parts;
     let left = STEP_CHUNKS;
     const tasks = this.#sql.tasks.all(after, STEP_TASKS);
     let last = after;
     for (const { id, task: name, wanted } of tasks) {
       const task = wanted === 1 ? rows.task(name) : undefined;
       if (task) {
-        const before = left;
         for (const chunk of this.#oldestOf(task)) {
           // The clock was put back since: what came before counts as of now, or it would be kept for ever.
           if (chunk.at > expired.now) this.#sql.notLater.run(expired.now, task.id, expired.now);
@@ -83,7 +85,6 @@ export class Forgetting {
           expired.count(task, this.#forget(task, chunk, Infinity));
           left--;
         }
-        if (left < before) chunks.redate(task);
         if (left === 0) return last;
       }
       last = id;
@@ -98,9 +99,8 @@ export class Forgetting {
 
   /** The oldest chunks of all, as long as there is too much. */
   #shrink(expired: Expiry, after: number): number | undefined {
-    const { rows, totals, chunks } = this.#parts;
+    const { rows, totals } = this.#parts;
     const oldest = this.#sql.oldest.all(after, STEP_CHUNKS);
-    const touched = new Set<TaskState>();
     let last: number | undefined = after;
     for (const chunk of oldest) {
       if (totals.bytes <= (expired.policy.maxBytes ?? Infinity)) {
@@ -111,10 +111,23 @@ export class Forgetting {
       const task = rows.task(chunk.task);
       if (!task || task.pinned) continue;
       expired.count(task, this.#forget(task, chunk, Infinity));
-      touched.add(task);
     }
-    for (const task of touched) chunks.redate(task);
     return oldest.length < STEP_CHUNKS ? undefined : last;
+  }
+
+  /** Dates some tasks, each once: it takes a look at every chunk that is left of it. */
+  #redate(undated: Set<string>): void {
+    const { rows, chunks } = this.#parts;
+    const start = performance.now();
+    for (const name of undated) {
+      undated.delete(name);
+      const task = rows.task(name);
+      if (task) {
+        chunks.redate(task);
+        rows.touch(task);
+      }
+      if (performance.now() - start > STEP_MS) return;
+    }
   }
 
   /** Forgets what a task's oldest chunk holds at or below a line. Answers how much that is, gaps not counted. */
@@ -124,7 +137,7 @@ export class Forgetting {
     const header = lines < chunk.count ? chunks.cut(task, chunk, lines) : chunks.remove(task, chunk);
     task.trimmedLine = chunk.firstLine + lines - 1;
     rows.touch(task);
-    return header.codec === CODEC_GAP
+    return header === undefined || header.codec === CODEC_GAP
       ? { lines: 0, bytes: 0 }
       : { lines, bytes: CHUNK_HEADER_BYTES + header.bodyBytes };
   }
@@ -139,6 +152,8 @@ interface Forgotten {
 /** What is too much, and what was done about it. */
 class Expiry {
   readonly policy: ExpirePolicy;
+  /** Tasks that lost chunks, and are to be dated by what is left when all is done. */
+  readonly undated = new Set<string>();
   readonly result: Expired = { tasks: 0, chunks: 0, lines: 0, bytes: 0 };
   readonly now: number;
   readonly #tasks = new Set<number>();
@@ -155,6 +170,7 @@ class Expiry {
 
   count(task: TaskState, { lines, bytes }: Forgotten): void {
     this.#tasks.add(task.id);
+    this.undated.add(task.task);
     this.result.tasks = this.#tasks.size;
     this.result.chunks++;
     this.result.lines += lines;

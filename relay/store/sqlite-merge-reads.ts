@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
-import { readStoredHeader } from '../../shared/chunk.ts';
+import { ChunkError, readStoredHeader } from '../../shared/chunk.ts';
 import type { StoredBytes } from './decode.ts';
-import { LEVELS, type Mergeable } from './merge-plan.ts';
+import { LEVELS, MERGED_ENOUGH, type Mergeable } from './merge-plan.ts';
 import { decodePieces, type Piece } from './pieces.ts';
 
 /** A task, as far as merging its chunks goes. */
@@ -112,6 +112,12 @@ export class MergeReads {
 }
 
 function toMergeRow({ header, lastPosition, ...row }: Row): MergeRow {
-  const { textBytes, rawBytes } = readStoredHeader(header);
-  return { ...row, textBytes, rawBytes, lastPosition: lastPosition ?? row.position + row.count - 1 };
+  const known = { ...row, lastPosition: lastPosition ?? row.position + row.count - 1 };
+  try {
+    const { textBytes, rawBytes } = readStoredHeader(header);
+    return { ...known, textBytes, rawBytes };
+  } catch (error) {
+    if (!(error instanceof ChunkError)) throw error;
+    return { ...known, level: MERGED_ENOUGH, textBytes: 0, rawBytes: 0 };
+  }
 }

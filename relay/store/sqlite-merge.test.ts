@@ -104,6 +104,19 @@ describe('the SQLite store, merging', () => {
     assert.equal((await linesOf(store, { task: 't', line: 1 })).length, 280);
   });
 
+  test('does not wait for chunks that were trimmed before anybody looked at them', async () => {
+    const store = await open();
+    const run = await TestRun.open(store, 't');
+    for (const text of texts(10)) await run.lines(text);
+    await store.trim('t', 10);
+    for (const text of texts(2, 10)) await run.lines(text);
+    await store.settle();
+    const db = new Database(path, { readonly: true });
+    const loose = db.prepare('SELECT loose FROM task').pluck().get();
+    db.close();
+    assert.equal(loose, 0);
+  });
+
   test('of a store that is full needs no more room than there is, and makes some', async () => {
     const store = await open({ maxBytes: 512 * 1024 });
     const run = await TestRun.open(store, 't');

@@ -56,7 +56,13 @@ class Merger {
       const work: MergeWork[] = [];
       for (const { task: name, final } of tasks) {
         const task = this.#reads().task(name);
-        if (task) work.push(force ? new WholeWork(this.#reads(), task) : new RecentWork(this.#reads(), task, final));
+        if (!task) continue;
+        const one = this.#attempt(name, () =>
+          force ? new WholeWork(this.#reads(), task) : new RecentWork(this.#reads(), task, final),
+        );
+        if (one) work.push(one);
+        // Its chunks stay as they are, and are not looked at again with each append.
+        else considered.push({ task: name, loose: task.nextLine, nextLine: task.nextLine });
       }
       await this.#merge(work);
       considered.push(...work.map((one) => one.considered()));
@@ -66,17 +72,30 @@ class Merger {
     this.#port.postMessage({ type: 'done', considered, after, trouble: this.#trouble } satisfies MergerAnswer);
   }
 
-  /** Round by round, for all tasks together: the writer is asked as seldom as can be. */
-  async #merge(work: readonly MergeWork[]): Promise<void> {
-    for (let left = work; left.length > 0;) {
-      const merged = await this.#round(left);
-      left = left.filter((one) => one.next(merged.has(one)));
+  /** Trouble with one task is none of the others'. */
+  #attempt<Result>(task: string, work: () => Result): Result | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#trouble.push(`small chunks of ${JSON.stringify(task)} could not be merged: ${failureOf(error).message}`);
+      return undefined;
     }
   }
 
-  /** Answers the tasks of which something was merged and put into place. */
-  async #round(work: readonly MergeWork[]): Promise<Set<MergeWork>> {
+  /** Round by round, for all tasks together: the writer is asked as seldom as can be. */
+  async #merge(work: readonly MergeWork[]): Promise<void> {
+    for (let left = work; left.length > 0;) {
+      const { merged, failed } = await this.#round(left);
+      left = left.filter(
+        (one) => !failed.has(one) && (this.#attempt(one.task, () => one.next(merged.has(one))) ?? false),
+      );
+    }
+  }
+
+  /** Answers the tasks of which something was merged and put into place, and those that can't be read. */
+  async #round(work: readonly MergeWork[]): Promise<{ merged: Set<MergeWork>; failed: Set<MergeWork> }> {
     const merged = new Set<MergeWork>();
+    const failed = new Set<MergeWork>();
     let batch: { swap: Swap; of: MergeWork }[] = [];
     let chunks = 0;
     let bytes = 0;
@@ -90,8 +109,12 @@ class Merger {
       chunks = bytes = 0;
     };
     for (const of of work) {
-      for (const group of of.groups()) {
-        for (const swap of mergeGroup(group, { task: of.task, reads: this.#reads(), level: of.level })) {
+      const { task, level } = of;
+      const groups = this.#attempt(task, () => of.groups());
+      if (!groups) failed.add(of);
+      for (const group of groups ?? []) {
+        const swaps = this.#attempt(task, () => mergeGroup(group, { task, reads: this.#reads(), level }));
+        for (const swap of swaps ?? []) {
           batch.push({ swap, of });
           chunks += swap.old.length;
           bytes += swap.merged?.bytes.length ?? 0;
@@ -100,7 +123,7 @@ class Merger {
       }
     }
     await send();
-    return merged;
+    return { merged, failed };
   }
 
   #send(swaps: Swap[]): Promise<boolean[]> {

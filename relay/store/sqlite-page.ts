@@ -1,4 +1,4 @@
-import { CHUNK_HEADER_BYTES, CODEC_GAP, readStoredHeader } from '../../shared/chunk.ts';
+import { CHUNK_HEADER_BYTES, ChunkError, CODEC_GAP, readStoredHeader, type ChunkHeader } from '../../shared/chunk.ts';
 import type { Stored } from './store.ts';
 
 /** What one read returns, on its way between threads: numbers in one array, headers and bodies in one buffer. */
@@ -27,6 +27,16 @@ export interface PageRow {
 }
 
 const ROW_FIELDS = 7;
+
+/** Undefined if it can't be read: then the lines are lost, and whoever reads them says so. */
+export function headerOf({ header }: { header: Buffer }): ChunkHeader | undefined {
+  try {
+    return readStoredHeader(header);
+  } catch (error) {
+    if (error instanceof ChunkError) return undefined;
+    throw error;
+  }
+}
 
 export function packPage(rows: readonly PageRow[], trimmed?: Page['trimmed']): Page {
   const bytes = new ArrayBuffer(rows.reduce((sum, row) => sum + CHUNK_HEADER_BYTES + (row.body?.length ?? 0), 0));
@@ -71,8 +81,8 @@ export function unpackPage(page: Page): Stored[] {
     const runs = page.runs.get(at / ROW_FIELDS);
     const header = Buffer.from(page.bytes, offset, CHUNK_HEADER_BYTES);
     if (header[3] === CODEC_GAP) {
-      const { reason = 'corrupt', minTime } = readStoredHeader(header);
-      stored.push({ kind: 'gap', ...place, reason, time: minTime });
+      const known = headerOf({ header });
+      stored.push({ kind: 'gap', ...place, reason: known?.reason ?? 'corrupt', ...(known && { time: known.minTime }) });
     } else if (bodyBytes < 0) {
       stored.push({ kind: 'chunk', ...place, ...(runs && { runs }), header });
     } else {

@@ -3,7 +3,7 @@ import { ChunkError, readStoredHeader } from '../../shared/chunk.ts';
 import type { EndReason } from '../../shared/wire.ts';
 import { decodeStored, type StoredBytes } from './decode.ts';
 import { decodePieces, runsOfPieces } from './pieces.ts';
-import { packPage, type Page, type PageRow } from './sqlite-page.ts';
+import { headerOf, packPage, type Page, type PageRow } from './sqlite-page.ts';
 import { PositionReads } from './sqlite-positions.ts';
 import type { Read, RunRecord, RunStatus, TaskHead, TaskQuery, TaskRecord, TaskStatus } from './store.ts';
 import { wantsBody } from './wants.ts';
@@ -102,7 +102,12 @@ export class Reads {
     return this.#db.transaction(() =>
       'task' in from
         ? this.#fromLine(from.task, from.line, read)
-        : packPage(this.#positions.read(from.position, { ...read, maxChunks: MAX_READ_CHUNKS })),
+        : packPage(
+            this.#positions.read(from.position, {
+              ...{ maxBytes: read.maxBytes, maxRawBytes: MAX_READ_RAW_BYTES, maxChunks: MAX_READ_CHUNKS },
+              ...(read.wants && { wants: read.wants }),
+            }),
+          ),
     )();
   }
 
@@ -122,8 +127,8 @@ export class Reads {
     let bytes = 0;
     let rawBytes = 0;
     for (const { runCount, ...row } of rows) {
-      const header = readStoredHeader(row.header);
-      const wanted = wantsBody(wants, header);
+      const header = headerOf(row);
+      const wanted = header !== undefined && wantsBody(wants, header);
       bytes += wanted ? header.bodyBytes : 0;
       rawBytes += wanted ? header.rawBytes : 0;
       if (wanted && (bytes > maxBytes || rawBytes > MAX_READ_RAW_BYTES) && page.length > 0) break;
@@ -134,8 +139,15 @@ export class Reads {
     return page;
   }
 
-  #runsOf(position: number): { run: string; count: number }[] {
-    const pieces = decodePieces(this.#sql.pieces.get(position) ?? Buffer.alloc(0));
+  #runsOf(position: number): { run: string; count: number }[] | undefined {
+    let pieces;
+    try {
+      pieces = decodePieces(this.#sql.pieces.get(position) ?? Buffer.alloc(0));
+    } catch (error) {
+      // Its lines are there, and count as those of its first run.
+      if (error instanceof ChunkError) return undefined;
+      throw error;
+    }
     return runsOfPieces(pieces).map(({ run, count }) => ({ run: this.#sql.runName.get(run) ?? '', count }));
   }
 

@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3';
 import { randomUUID } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 
 /**
  * The store's file. Positions and line numbers are given once and never change; a chunk's body stands last in its row
@@ -124,6 +125,7 @@ const JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024;
  * wrong with the file: no store, another format.
  */
 export function openForWriting(path: string, maxBytes?: number): Database.Database {
+  makeFile(path);
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
   try {
     checkFormat(db, path);
@@ -160,6 +162,18 @@ export function openForReading(path: string): Database.Database {
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/**
+ * Makes the file, if there is none, for its owner alone: SQLite would let everybody read it, and gives -wal and -shm its
+ * mode. One that is there is not opened: closing it would cost this process the locks that it has on it.
+ */
+function makeFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch {
+    // It is there; or it can't be made, which SQLite will say.
   }
 }
 

@@ -59,7 +59,8 @@ export class Swaps {
   considered({ task: name, loose, nextLine }: Considered): TaskState | undefined {
     const task = this.#rows.task(name);
     if (!task) return undefined;
-    task.loose = Math.max(0, task.loose - loose);
+    // What was trimmed before anybody looked at it is counted still: there are no more than lines that came since.
+    task.loose = Math.max(0, Math.min(task.loose - loose, task.nextLine - nextLine));
     task.looseFrom = nextLine;
     this.#rows.touch(task);
     return task;

@@ -13,6 +13,7 @@ import {
 import type { Steps } from './sqlite-forget.ts';
 import { Ledger, type ChangedHead } from './sqlite-ledger.ts';
 import { Merging, StepFailed, type Merged } from './sqlite-merging.ts';
+import { MergePace } from './merge-pace.ts';
 import { openForWriting, PAGE_BYTES } from './sqlite-schema.ts';
 import type { Expired, ExpirePolicy, Trimmed } from './store.ts';
 
@@ -80,7 +81,10 @@ class Writer {
   readonly #jobs: Job[] = [];
   #vacuum = false;
   #dead: Failure | undefined;
+  readonly #pace = new MergePace();
   #step: NodeJS.Immediate | undefined;
+  /** Set while merging waits for appends. */
+  #pause: NodeJS.Timeout | undefined;
 
   constructor(port: MessagePort, options: WriterOptions) {
     this.#port = port;
@@ -131,6 +135,7 @@ class Writer {
     const { outcomes, changed } = this.#run(unpackGroup(group));
     const answer = packOutcomes(outcomes, group.bytes);
     const ms = performance.now() - start;
+    this.#pace.committed(ms, performance.now());
     this.#answer({ type: 'group', state: this.#state(), answer, changed, ms }, [answer.bytes]);
     this.#checkpoint();
     this.#merging.feed();
@@ -177,6 +182,7 @@ class Writer {
     this.#dead = failure;
     this.#vacuum = false;
     this.#jobs.length = 0;
+    clearTimeout(this.#pause);
     this.#merging.close();
     this.#answer({ type: 'dead', failure });
     this.#port.close();
@@ -207,10 +213,25 @@ class Writer {
       const job = this.#jobs.at(0);
       if (job) this.#work(job);
       else if (this.#vacuum) this.#giveBack();
-      this.#merging.step();
+      if (this.#merging.hasWork) this.#merge();
       this.#checkpoint();
-      if (this.#jobs.length > 0 || this.#vacuum || this.#merging.hasWork) this.#schedule();
+      if (this.#jobs.length > 0 || this.#vacuum || (this.#merging.hasWork && !this.#pause)) this.#schedule();
     });
+  }
+
+  #merge(): void {
+    const start = performance.now();
+    const wait = this.#pace.wait(start);
+    if (wait > 0) {
+      this.#pause ??= setTimeout(() => {
+        this.#pause = undefined;
+        this.#schedule();
+      }, Math.ceil(wait));
+      return;
+    }
+    this.#merging.step();
+    const now = performance.now();
+    this.#pace.stepped(now - start, now);
   }
 
   #work({ id, step }: Job): void {
@@ -268,6 +289,7 @@ class Writer {
 
   #close(): void {
     clearImmediate(this.#step);
+    clearTimeout(this.#pause);
     this.#merging.close();
     this.#db.close();
     this.#port.close();

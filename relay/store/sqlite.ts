@@ -58,8 +58,8 @@ export interface SqliteStore extends Store {
  * small chunks. Any number of handles, in any number of
  * processes of one machine, may have the file open. Rejects with an Error that says what is wrong with the file.
  *
- * Holds, besides what is called and not yet answered (bounded by the caller), up to 40 MiB of buffers and 96 MiB of
- * SQLite's page caches.
+ * Holds, besides what is called and not yet answered (bounded by the caller), up to 40 MiB of buffers, 96 MiB of
+ * SQLite's page caches, and while somebody reads by position 48 MiB of merged chunks, decoded.
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
   const { path, maxBytes } = options;

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { crc32 } from 'node:zlib';
 import { CODEC_PLAIN, encodeChunk } from '../../shared/chunk.ts';
 import { encodeLines } from '../../shared/columns.ts';
 import { kindOf, PAIRS, pairOf } from '../../shared/line.ts';
@@ -127,9 +128,10 @@ async function openWriter(store: Store, index: number, make: Make, lines: number
   return {
     next: () => {
       const chunk = Buffer.from(first);
-      // The store leaves the checksum to its caller.
       chunk.writeUIntLE(seq, 24, 6);
       seq += lines;
+      // Small ones are merged, which takes sound ones; the store itself leaves the checksum of large ones to its caller.
+      if (lines === 1) chunk.writeUInt32LE(crc32(chunk.subarray(8)), 4);
       return chunk;
     },
     append: async (bytes) => {

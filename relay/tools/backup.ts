@@ -43,7 +43,8 @@ export async function backupStore({ source, target, signal, onProgress }: Backup
     await sync(partial);
     await publish(partial, target);
   } catch (error) {
-    await rm(partial, { force: true });
+    for (const name of [partial, `${partial}-wal`, `${partial}-shm`, `${partial}-journal`])
+      await rm(name, { force: true });
     throw error;
   }
   await sync(dirname(target));

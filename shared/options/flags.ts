@@ -1,12 +1,23 @@
 import { Option as Flag, type Command } from 'commander';
 import type { Raw, Row, Table } from './option.ts';
 
+/** Properties of a table whose flags a command has: under help's usual heading, or by the heading that help shows. */
+export type Wanted<T> = readonly (keyof T & string)[] | FlagGroups<T>;
+export type FlagGroups<T> = Readonly<Record<string, readonly (keyof T & string)[]>>;
+
 /** Gives a command the flags of a table's rows, all or those that are `wanted`. Values stay text. */
-export function addFlags<T extends Table>(command: Command, table: T, wanted?: readonly (keyof T & string)[]): void {
-  for (const property of wanted ?? Object.keys(table)) {
-    const flag = flagOf(table[property]);
-    if (flag) command.addOption(flag);
+export function addFlags<T extends Table>(command: Command, table: T, wanted: Wanted<T> = Object.keys(table)): void {
+  const groups = isList(wanted) ? [['', wanted] as const] : Object.entries(wanted);
+  for (const [heading, properties] of groups) {
+    for (const property of properties) {
+      const flag = flagOf(table[property]);
+      if (flag) command.addOption(heading === '' ? flag : flag.helpGroup(heading));
+    }
   }
+}
+
+function isList<T>(wanted: Wanted<T>): wanted is readonly (keyof T & string)[] {
+  return Array.isArray(wanted);
 }
 
 /** What the user gave, by property name. */

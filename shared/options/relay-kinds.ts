@@ -38,7 +38,7 @@ export function jwksPlace(): Kind<string> {
   const address = url(['https', 'http'], example);
   const isAddress = (value: Raw) => typeof value === 'string' && /^\w+:\/\//.test(value);
   return {
-    placeholder: 'URL|PATH',
+    placeholder: 'URL_OR_PATH',
     example,
     print: String,
     show: (value) => (isAddress(value) ? withoutSecrets(value) : value),

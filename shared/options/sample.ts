@@ -59,7 +59,8 @@ function entry(row: Row, key: string, before: string): string[] {
   const names = [row.flag, ...envNames(row)].filter((name) => name !== undefined).join(', ');
   const others = keysOf(row)
     .slice(1)
-    .map(({ name }) => `Also ${name}.`);
+    .map(({ name }) => name)
+    .join(', ');
   const words = row.flagValue === undefined ? defaultInWords(row) : '';
   // A default that the line below shows need not be said.
   const said = words !== '' && row.defaultText !== undefined ? `Default: ${row.defaultText}.` : '';
@@ -67,9 +68,13 @@ function entry(row: Row, key: string, before: string): string[] {
     /^[\w-]+(\|[\w-]+)+$/.test(row.kind.placeholder) && row.flagValue === undefined && typeof row.default !== 'boolean'
       ? `One of ${row.kind.placeholder}.`
       : '';
-  const comment = [`${row.help}.`, values, said, ...others, names === '' ? '' : `[${names}]`].filter(
-    (part) => part !== '',
-  );
+  const comment = [
+    `${row.help}.`,
+    values,
+    said,
+    others === '' ? '' : `Also ${others}.`,
+    names === '' ? '' : `[${names}]`,
+  ].filter((part) => part !== '');
   const wrapped = wrap(comment.join(' '), WIDTH - before.length - 2).map((line) => `${before}# ${line}`);
   return [...wrapped, `${before}#${key}: ${yamlOf(row)}`];
 }

@@ -52,6 +52,22 @@ export class Entrance {
   }
 }
 
+/**
+ * The token that a first message brings, empty if it brings none; undefined for any other message, into which no more
+ * work goes: nobody has let its sender in.
+ */
+export function tokenOf(frame: string): string | undefined {
+  if (frame.length > MAX_FIRST_CHARACTERS) return undefined;
+  let message: unknown;
+  try {
+    message = JSON.parse(frame);
+  } catch {
+    return undefined;
+  }
+  const { type, token = '' } = (message ?? {}) as { type?: unknown; token?: unknown };
+  return type === 'auth' && typeof token === 'string' ? token : undefined;
+}
+
 export interface EntranceOptions {
   /** Undefined: a token is required, and none came with the upgrade. */
   caller: Caller | undefined;
@@ -65,3 +81,5 @@ export interface EntranceOptions {
 
 const PATIENCE_MS = 10_000;
 const MAX_ATTEMPTS = 3;
+/** Twice the longest token. */
+const MAX_FIRST_CHARACTERS = 16 * 1024;

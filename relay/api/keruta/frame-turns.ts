@@ -10,6 +10,8 @@ export class FrameTurns {
   readonly #webSocket: WebSocket;
   readonly #options: FrameTurnsOptions;
   #turns: Promise<void> = Promise.resolve();
+  /** Those that are not done. */
+  #waiting = 0;
   #mistakes = 0;
   #closing = false;
 
@@ -28,10 +30,16 @@ export class FrameTurns {
   /** Does something when all before it is done, and reads no more until then. */
   inTurn(act: () => Promise<void> | void): void {
     this.#webSocket.pause();
+    this.#waiting++;
     this.#turns = this.#turns
       .then(() => (this.#closing ? undefined : act()))
       .catch((error: unknown) => this.#options.onError(error))
-      .finally(() => this.#webSocket.resume());
+      .finally(() => this.#done());
+  }
+
+  /** One read brings many small frames: reading on behind each of them would pile up more than are ever taken. */
+  #done(): void {
+    if (--this.#waiting === 0) this.#webSocket.resume();
   }
 
   /** Resolves when all that came so far is done. */

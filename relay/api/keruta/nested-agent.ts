@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { ERRORS, KerutaError } from '../../../shared/errors.ts';
 import type { Caller } from '../../caller.ts';
-import { toKerutaError } from '../../http-errors.ts';
+import { toKerutaError, type ErrorMeter } from '../../http-errors.ts';
 import type { Reader } from '../../reader.ts';
 import { readEntry } from '../../senders/log-entry.ts';
 import type { Senders } from '../../senders/senders.ts';
@@ -19,6 +19,8 @@ export interface NestedAgentOptions {
   senders: Senders;
   /** Of one frame. */
   maxMessageBytes?: number | undefined;
+  /** Told of the errors that the agent is told. */
+  meter?: ErrorMeter;
   /** Told of what the agent is not to blame for. */
   log?: Pick<Logger, 'error'>;
   pingEveryMs?: number;
@@ -93,6 +95,7 @@ class NestedAgent {
     const shown = toKerutaError(error);
     const { code, message } = shown;
     const { retry, hint, status } = ERRORS[code];
+    this.#options.meter?.failed(code);
     this.#say({ type: 'error', code, message, timestamp: iso(this.#now()), hint });
     if (!retry) {
       this.#turns.mistaken(shown);

@@ -83,6 +83,8 @@ export const POST_LOGS = {
       'CONFLICT',
       'TOO_LARGE',
       'RATE_LIMIT_EXCEEDED',
+      'OVERLOADED',
+      'DRAINING',
       'STORE_FULL',
     ),
   },
@@ -113,6 +115,6 @@ export const PUT_STATUS = {
   },
   response: {
     200: jsonAnswer('The task', TASK_WITH_RUNS),
-    ...guardedErrors('INVALID_INPUT', 'TOO_LARGE', 'RATE_LIMIT_EXCEEDED', 'STORE_FULL'),
+    ...guardedErrors('INVALID_INPUT', 'TOO_LARGE', 'RATE_LIMIT_EXCEEDED', 'DRAINING', 'STORE_FULL'),
   },
 };

@@ -250,6 +250,8 @@ describe('POST …/logs', () => {
     await api.call('PUT', '/tasks/t/status', { status: 'COMPLETED' });
     const late = await post(4, 'e');
     assert.deepEqual([late.status, late.body.error?.message], [409, 'The run has ended with 4 lines.']);
+    assert.equal((await post(3, 'd')).status, 201, 'what is there already is known after the end, too');
+    assert.equal((await api.lines()).length, 4);
   });
 });
 
@@ -311,7 +313,7 @@ describe('PUT …/status', () => {
 
   const refusals: [string, unknown, RegExp][] = [
     ['that is not JSON', '{', /not JSON/],
-    ['that nobody knows', { status: 'DONE' }, /status is unknown; it may be PENDING/],
+    ['that nobody knows', { status: 'DONE' }, /status is "DONE"; it may be PENDING/],
     ['with progress over 100', { status: 'PROCESSING', progress: 101 }, /progress must be/],
   ];
   for (const [what, body, message] of refusals) {

@@ -16,9 +16,10 @@ import { permittedTask, untilGone, type RouteParts, type TaskRoute } from './rou
 export function addExportRoutes(app: FastifyInstance, { reader }: RouteParts): void {
   const path = '/tasks/:taskId/logs/export';
   app.get<TaskRoute>(path, { schema: EXPORT_LOGS, exposeHeadRoute: false }, async (request, reply) => {
+    const signal = untilGone(reply);
     const task = await permittedTask(request, { reader, scope: 'read' });
     const query = readExportQuery(request.query);
-    const batches = reader.stream(task, { filter: query.filter, signal: untilGone(reply) });
+    const batches = reader.stream(task, { filter: query.filter, signal });
     const writer = writerOf(query.format, { task, reader });
     const parts = await begun(untilAborted(exportParts(batches, writer), reply));
     reply.headers(exportHeaders(query, { task: task.task, now: Date.now() }));

@@ -37,7 +37,9 @@ export function readRequest(frame: string): ViewerRequest {
   const parsed = request.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new KerutaError('INVALID_MESSAGE_FORMAT', `${issue.path.join('.') || 'The message'}: ${issue.message}`);
+    const place = issue.path.join('.');
+    const problem = place === 'type' ? `it may be ${TYPES.join(', ')}` : issue.message;
+    throw new KerutaError('INVALID_MESSAGE_FORMAT', `${place === '' ? 'The message' : place}: ${problem}.`);
   }
   const message = parsed.data;
   if ('taskId' in message) checkTaskId(message.taskId);
@@ -119,3 +121,5 @@ const request = z.discriminatedUnion('type', [
   z.object({ type: z.literal('auth'), token: z.optional(z.string()) }),
   z.object({ type: z.enum(['ping', 'pong']) }),
 ]);
+
+const TYPES = ['subscribe', 'unsubscribe', 'ping', 'pong', 'auth', 'log', 'status'];

@@ -127,11 +127,17 @@ test('nothing is acknowledged before the store has committed', async (t) => {
 describe('a message that is wrong is answered in band, and the next one counts', () => {
   const rows: [string, object | string, string, RegExp][] = [
     ['that is not JSON', '{', 'INVALID_MESSAGE_FORMAT', /not JSON/],
-    ['without a message', { type: 'log', level: 'INFO' }, 'INVALID_LOG_FORMAT', /^Message is missing/],
+    [
+      'of an unknown type',
+      { type: 'hello' },
+      'INVALID_MESSAGE_FORMAT',
+      /^type: it may be subscribe, .*, log, status\.$/,
+    ],
+    ['without a message', { type: 'log', level: 'INFO' }, 'INVALID_LOG_FORMAT', /^The entry: message is missing/],
     ['with an unknown level', { type: 'log', level: 'LOUD', message: '' }, 'INVALID_LOG_FORMAT', /level is "LOUD"/i],
     ['with a task id that is a number', { type: 'log', taskId: 7, message: '' }, 'INVALID_MESSAGE_FORMAT', /taskId/],
     ['with a task id that can be none', { type: 'log', taskId: '..', message: '' }, 'INVALID_INPUT', /path step/],
-    ['with an unknown status', { type: 'status', status: 'DONE' }, 'INVALID_INPUT', /status is unknown/],
+    ['with an unknown status', { type: 'status', status: 'DONE' }, 'INVALID_INPUT', /status is "DONE"/],
     [
       'that is deeply nested',
       `{"type":"log","message":"a","metadata":{"x":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`,

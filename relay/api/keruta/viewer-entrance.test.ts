@@ -61,6 +61,9 @@ describe('whoever brought no token', () => {
     { what: 'says something else first', said: [{ type: 'subscribe', options: { from: 'start' } }] },
     { what: 'sends a log first', said: [{ type: 'log', level: 'INFO', message: 'm' }] },
     { what: 'asks for a pong first', said: [{ type: 'ping' }] },
+    { what: 'speaks another language', said: ['GET / HTTP/1.1'] },
+    { what: 'has a question that is costly to read', said: [{ type: 'subscribe', options: { regex: '(' } }] },
+    { what: 'brings far more than a token', said: [{ type: 'auth', token: 'good', more: 'x'.repeat(16_384) }] },
   ]) {
     test(`is sent away with 4001 if it ${what}, and has seen and stored nothing`, async (t) => {
       const { reading, connect } = await setUp(t, closed);
@@ -115,6 +118,44 @@ test('whoever was let in may say its token again, and is told of a wrong one', a
       ['FORBIDDEN', 'other'],
     ],
   );
+});
+
+describe('what is watched already ends', () => {
+  test('where another token does not grant it', async (t) => {
+    const less = new Principal('key:less', [{ scope: 'read', tasks: ['other'] }]);
+    const authenticate = (): Promise<Principal> => Promise.resolve(less);
+    const { reading, connect } = await setUp(t, { caller: named([{ scope: 'read' }]), authenticate });
+    const viewer = await connect(VIEW_SUBPROTOCOL);
+    for (const taskId of ['t', 'other']) viewer.say({ type: 'subscribe', taskId });
+    await viewer.saw('subscribed', 2);
+    viewer.say({ type: 'auth', token: 'less' });
+    await viewer.saw('error');
+    assert.deepEqual(
+      viewer.of('error').map(({ code, taskId }) => [code, taskId]),
+      [['FORBIDDEN', 't']],
+    );
+    await (await new TestRun(reading, 't').open({ team: 'web' })).write('secret');
+    await (await new TestRun(reading, 'other').open({ team: 'ops' })).write('two');
+    await viewer.saw('log');
+    assert.deepEqual(
+      viewer.of('log').map(({ taskId, message }) => [taskId, message]),
+      [['other', 'two']],
+    );
+  });
+
+  test('where the task has got other labels', async (t) => {
+    const caller = named([{ scope: 'read', labels: { team: 'web' } }]);
+    const { reading, connect } = await setUp(t, { caller, pingEveryMs: 5 });
+    const viewer = await connect();
+    await viewer.saw('ping', 3);
+    assert.deepEqual(viewer.of('error'), []);
+    const run = await new TestRun(reading, 't').open({ team: 'ops' });
+    await viewer.saw('error');
+    assert.deepEqual([viewer.of('error')[0].code, viewer.of('error')[0].taskId], ['FORBIDDEN', 't']);
+    await run.write('secret');
+    await viewer.saw('ping', viewer.of('ping').length + 3);
+    assert.deepEqual(viewer.lines, []);
+  });
 });
 
 describe('a task may be watched', () => {

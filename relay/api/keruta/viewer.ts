@@ -4,7 +4,7 @@ import { ERRORS, KerutaError } from '../../../shared/errors.ts';
 import { VIEW_SUBPROTOCOL, type ErrorMessage, type ViewerMessage } from '../../../shared/viewer-messages.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { Caller } from '../../caller.ts';
-import { toKerutaError } from '../../http-errors.ts';
+import { toKerutaError, type ErrorMeter } from '../../http-errors.ts';
 import type { Limits } from '../../limits/limits.ts';
 import type { Reader } from '../../reader.ts';
 import { readEntry } from '../../senders/log-entry.ts';
@@ -13,7 +13,7 @@ import { SocketLines } from '../../senders/socket-lines.ts';
 import { readStatus } from '../../senders/task-status.ts';
 import { textFrame } from '../frames.ts';
 import { Outgoing } from '../outgoing.ts';
-import { Entrance } from './entrance.ts';
+import { Entrance, tokenOf } from './entrance.ts';
 import { FrameTurns } from './frame-turns.ts';
 import { IdleTimer } from './idle-timer.ts';
 import { mayOn, requireOn } from './permission.ts';
@@ -36,6 +36,8 @@ export interface ViewerOptions {
   maxMessageBytes?: number | undefined;
   /** Closes a socket on which nothing is subscribed, sent and said for so long. */
   sessionTimeoutMs?: number | undefined;
+  /** Told of the errors that the other side is told. */
+  meter?: ErrorMeter;
   /** Told of what the other side is not to blame for. */
   log?: Pick<Logger, 'error'>;
   pingEveryMs?: number;
@@ -96,7 +98,10 @@ class Viewer {
 
   start(): void {
     const { pingEveryMs = PING_EVERY_MS } = this.#options;
-    this.#ping = setInterval(() => this.#sayPing(), pingEveryMs);
+    this.#ping = setInterval(() => {
+      this.#sayPing();
+      void this.#review();
+    }, pingEveryMs);
     this.#turns.start();
     this.#webSocket.once('close', (code) => this.#stop(code));
     this.#idle.start();
@@ -116,18 +121,22 @@ class Viewer {
 
   async #take(frame: string): Promise<void> {
     this.#idle.said();
-    await this.#answer(readRequest(frame));
+    const { caller } = this.#entrance;
+    if (caller === undefined) await this.#knock(frame);
+    else await this.#answer(readRequest(frame), caller);
     // Who asks without taking the answers is not read on.
     await this.#out.ready();
   }
 
-  async #answer(request: ViewerRequest): Promise<void> {
+  /** Somebody who has not been let in says something. */
+  async #knock(frame: string): Promise<void> {
+    const token = tokenOf(frame);
+    if (token !== undefined) await this.#enter(token);
+    else this.#refuse(new KerutaError('UNAUTHORIZED', 'The first message must be {"type":"auth","token":"…"}.'));
+  }
+
+  async #answer(request: ViewerRequest, caller: Caller): Promise<void> {
     if (request.type === 'auth') return this.#enter(request.token);
-    const caller = this.#entrance.caller;
-    if (caller === undefined) {
-      this.#refuse(new KerutaError('UNAUTHORIZED', 'The first message must be {"type":"auth","token":"…"}.'));
-      return;
-    }
     if (request.type === 'log' || request.type === 'status') {
       await this.#send(request, caller);
       return;
@@ -181,6 +190,23 @@ class Viewer {
     }
     this.#say({ type: 'authenticated', timestamp: iso(this.#now()) });
     if (isFirst) await this.#welcome();
+    else await this.#review();
+  }
+
+  /** Ends what may not be watched any more: the token is another one now, or the labels of a task have changed. */
+  async #review(): Promise<void> {
+    const { caller } = this.#entrance;
+    if (caller === undefined) return;
+    for (const { taskId: task } of [...this.#subscriptions.places()]) {
+      try {
+        await requireOn(caller.principal, { scope: 'read', task, reader: this.#options.reader });
+      } catch (error) {
+        // Whoever has brought another token meanwhile is looked at for that.
+        if (this.#gone.signal.aborted || caller !== this.#entrance.caller) return;
+        this.#subscriptions.stop(task);
+        this.#sayError(error, task);
+      }
+    }
   }
 
   async #subscribe(task: string, subscribe: Subscribe, { principal, address }: Caller): Promise<void> {
@@ -245,6 +271,7 @@ class Viewer {
     const shown = toKerutaError(error);
     const { code, message } = shown;
     const { retry, hint, status } = ERRORS[code];
+    this.#options.meter?.failed(code);
     const said: ErrorMessage = { type: 'error', code, message, timestamp: iso(this.#now()), hint };
     if (task !== undefined) said.taskId = task;
     this.#say(said);
@@ -259,6 +286,7 @@ class Viewer {
   /** Says why it has to go, and closes. */
   #refuse(error: KerutaError): void {
     const { code, message } = error;
+    this.#options.meter?.failed(code);
     this.#say({ type: 'error', code, message, timestamp: iso(this.#now()), hint: ERRORS[code].hint });
     this.#turns.close(error);
   }
