@@ -66,7 +66,7 @@ interface Job {
 
 /** The write-ahead log is copied into the file when it has grown to this. Appending and merging change the same pages
  * again and again, and each is copied once. */
-const CHECKPOINT_PAGES = (32 * 1024 * 1024) / PAGE_BYTES;
+const CHECKPOINT_PAGES = (16 * 1024 * 1024) / PAGE_BYTES;
 /** Free pages are given back to the file system in steps of 2 MiB, but for those that the next appends take anyway. */
 const VACUUM_PAGES = 512;
 const KEPT_FREE_PAGES = 1024;
