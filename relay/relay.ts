@@ -179,6 +179,9 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
         if (error instanceof StoreError && !error.retry) onFatal(error);
       },
       now: Date.now,
+      clock: () => performance.now(),
+      onJump: (ms) =>
+        log.warn({ hours: Math.round(ms / 3_600_000) }, 'the clock has jumped ahead; nothing is too old for an hour'),
     });
     retention.start();
     parts.started(() => retention.stop());

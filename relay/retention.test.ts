@@ -18,6 +18,8 @@ function retention(expire: () => Promise<Expired>, policy: ExpirePolicy = { maxA
     onExpired: (expired) => void found.push(expired),
     onError: (error) => errors.push(error),
     now: () => 5000,
+    clock: () => 0,
+    onJump: (ms) => assert.fail(`jumped ${ms} ms`),
   });
   return { kept, asked, found, errors };
 }
@@ -57,4 +59,41 @@ test('reports a store that fails, and asks it again later', async () => {
   await kept.tick();
   await kept.tick();
   assert.deepEqual([asked.length, errors.length], [2, 2]);
+});
+
+test('for an hour after the clock has jumped ahead, nothing is too old', async () => {
+  const HOUR = 3_600_000;
+  const policy = { maxAgeMs: 30 * 24 * HOUR, maxBytes: 9 };
+  const time = { now: 1e12, clock: 0 };
+  const asked: ExpirePolicy[] = [];
+  const jumps: number[] = [];
+  const kept = new Retention({
+    policy,
+    expire: (rules) => {
+      asked.push(rules);
+      return Promise.resolve(NOTHING);
+    },
+    onExpired: () => undefined,
+    onError: (error) => assert.fail(String(error)),
+    now: () => time.now,
+    clock: () => time.clock,
+    onJump: (ms) => jumps.push(ms),
+  });
+  const after = async (now: number, clock = now): Promise<number | undefined> => {
+    time.now += now;
+    time.clock += clock;
+    await kept.tick();
+    assert.equal(asked.at(-1)?.maxBytes, 9);
+    return asked.at(-1)?.maxAgeMs;
+  };
+  assert.equal(await after(5000), policy.maxAgeMs, 'as ever');
+  assert.equal(await after(400 * 24 * HOUR, 60_000), undefined, 'a year ahead');
+  assert.equal(await after(HOUR / 2), undefined, 'half an hour later');
+  assert.equal(await after(-400 * 24 * HOUR + 60_000, 60_000), policy.maxAgeMs, 'set right');
+  assert.equal(await after(9 * HOUR, 60_000), undefined, 'it slept for a night');
+  assert.equal(await after(HOUR), policy.maxAgeMs, 'and nobody has set it back');
+  assert.deepEqual(
+    jumps.map((ms) => Math.round(ms / HOUR)),
+    [400 * 24, 9],
+  );
 });

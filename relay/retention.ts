@@ -3,16 +3,23 @@ import type { Expired, ExpirePolicy } from './store/store.ts';
 /**
  * Has the store forget what is too old or too much, every so often. One sweep at a time: a long one is not overtaken
  * by the next. Without any rule nothing is ever asked.
+ *
+ * A clock that jumps ahead would make everything too old at once. So nothing is too old for an hour after a jump: time
+ * for somebody, or for the machine, to set it right.
  */
 export class Retention {
   readonly #options: RetentionOptions;
   readonly #everyMs: number;
+  /** Wall clock and steady clock when they last went together, and since when they have not. */
+  #together: { now: number; clock: number };
+  #jumpedSince: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
     const { maxAgeMs = Infinity } = options.policy;
+    this.#together = { now: options.now(), clock: options.clock() };
     this.#everyMs = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, maxAgeMs / 10));
   }
 
@@ -36,12 +43,29 @@ export class Retention {
   }
 
   async #expire(): Promise<void> {
-    const { expire, policy, now, onExpired, onError } = this.#options;
+    const { expire, onExpired, onError } = this.#options;
     try {
-      await onExpired(await expire(policy, now()));
+      const now = this.#options.now();
+      await onExpired(await expire(this.#policyAt(now), now));
     } catch (error) {
       onError(error);
     }
+  }
+
+  /** The rules; without that of age while the clock is not to be trusted. */
+  #policyAt(now: number): ExpirePolicy {
+    const { policy, onJump } = this.#options;
+    const clock = this.#options.clock();
+    const jump = now - this.#together.now - (clock - this.#together.clock);
+    const waited = this.#jumpedSince === undefined ? 0 : clock - this.#jumpedSince;
+    if (policy.maxAgeMs === undefined || jump < JUMP_MS || waited >= TRUST_AFTER_MS) {
+      this.#together = { now, clock };
+      this.#jumpedSince = undefined;
+      return policy;
+    }
+    if (this.#jumpedSince === undefined) onJump(jump);
+    this.#jumpedSince ??= clock;
+    return { ...policy, maxAgeMs: undefined };
   }
 }
 
@@ -53,7 +77,15 @@ export interface RetentionOptions {
   onError: (error: unknown) => void;
   /** ms since 1970, as the store is told with appends. */
   now: () => number;
+  /** ms of a clock that is never set. */
+  clock: () => number;
+  /** The clock has jumped ahead, by so many ms. */
+  onJump: (ms: number) => void;
 }
+
+/** A machine that slept jumps, too; that a clock was a little late is nothing. */
+const JUMP_MS = 3_600_000;
+const TRUST_AFTER_MS = 3_600_000;
 
 const MAX_TICK_MS = 60_000;
 const MIN_TICK_MS = 5000;
