@@ -7,36 +7,27 @@ import { registerKerutaRoutes } from './api/keruta/routes.ts';
 import { serveNestedAgent } from './api/keruta/nested-agent.ts';
 import { registerWriteRoutes } from './api/keruta/post.ts';
 import { serveViewer } from './api/keruta/viewer.ts';
-import { TrustedProxies } from './auth/client-address.ts';
-import { Door } from './auth/door.ts';
-import { refuseExposure } from './auth/exposure.ts';
-import { Failures } from './auth/failures.ts';
-import { openAuth } from './auth/open-auth.ts';
-import { Origins } from './auth/origins.ts';
-import { Sessions } from './auth/sessions.ts';
+import { openEntrance } from './auth/entrance.ts';
 import { lockFile, storeFile } from './data-folder.ts';
 import { DiskGuard } from './disk.ts';
 import { registerDebug } from './debug.ts';
-import { diskCheck, EventLoopCheck, Health, storeCheck, WriteWatch } from './health.ts';
+import { diskCheck, EventLoopCheck, Health, storeCheck } from './health.ts';
 import { registerHttpLink } from './http-link.ts';
 import { Ingest } from './ingest.ts';
-import { listenAddresses } from './listen-address.ts';
 import { Limits } from './limits/limits.ts';
 import { openLog } from './log.ts';
-import { LostWatch } from './lost.ts';
 import { Intake } from './metrics/intake.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { registerMetrics } from './metrics/routes.ts';
 import { Parts } from './parts.ts';
 import { Reader } from './reader.ts';
-import { Retention } from './retention.ts';
 import { Senders } from './senders/senders.ts';
 import { startServer } from './server.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { StoreWatch } from './store-watch.ts';
-import { StoreError } from './store/store.ts';
+import type { StoreError } from './store/store.ts';
 import { Tail } from './tail.ts';
-import { openTls } from './tls.ts';
+import { startUpkeep } from './upkeep.ts';
 
 /**
  * A relay: takes in what agents send, keeps it, and lets anyone read it. Resolves when it listens and its store takes
@@ -62,24 +53,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     const lock = takeLock(lockFile(config.dataDir), { what: `the data folder ${config.dataDir}` });
     parts.started(() => lock.release());
 
-    const { auth, stop: stopAuth } = await openAuth(config, log);
-    parts.started(stopAuth);
-    const listen = listenAddresses(config);
-    const openToAll = config.insecureOpen;
-    refuseExposure({ listen, authRequired: auth.required, openToAll });
-    const tls = await openTls(config, log);
-    if (tls !== undefined) parts.started(() => tls.stop());
-    const sessions = new Sessions();
-    sessions.start();
-    parts.started(() => sessions.stop());
-    const door = new Door({
-      auth,
-      origins: new Origins(config.corsOrigins),
-      proxies: new TrustedProxies(config.trustProxy),
-      failures: new Failures(config.authFailuresPerMinute),
-      certificateScopes: config.tlsClientScopes,
-      openToAll,
-    });
+    const { auth, ...entrance } = await openEntrance(config, log, parts);
 
     const metrics = new Metrics(packageJson.version);
     const file = await openSqliteStore({
@@ -140,52 +114,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     await senders.start();
     parts.started(() => senders.stop());
 
-    const writes = new WriteWatch(() => store.waitingMs);
-    const lost = new LostWatch({
-      lostAfterMs: config.lostAfterMs,
-      markLost: (before, now) => store.markLost(before, now),
-      onWritten: () => writes.worked(),
-      onLost: (run) => {
-        metrics.lostAgent();
-        log.warn(run, 'lost an agent');
-      },
-      onError: (error) => {
-        writes.failed(error);
-        log.error({ err: error }, 'could not look for lost agents');
-        if (error instanceof StoreError && !error.retry) onFatal(error);
-      },
-      now: Date.now,
-    });
-    lost.start();
-    parts.started(() => lost.stop());
-
-    const retention = new Retention({
-      policy: {
-        maxAgeMs: config.retentionMaxAgeMs,
-        maxBytes: config.retentionMaxBytes,
-        maxTaskBytes: config.retentionMaxTaskBytes,
-        maxTaskLines: config.retentionMaxTaskLines,
-      },
-      expire: (policy, now) => store.expire(policy, now),
-      onExpired: async (expired) => {
-        metrics.expired(expired);
-        if (expired.chunks === 0) return;
-        log.info(expired, 'forgot lines that were too old or too many');
-        await tail.forgetTrimmed();
-      },
-      onError: (error) => {
-        writes.failed(error);
-        log.error({ err: error }, 'could not forget old lines');
-        if (error instanceof StoreError && !error.retry) onFatal(error);
-      },
-      now: Date.now,
-      clock: () => performance.now(),
-      onJump: (ms) =>
-        log.warn({ hours: Math.round(ms / 3_600_000) }, 'the clock has jumped ahead; nothing is too old for an hour'),
-    });
-    retention.start();
-    parts.started(() => retention.stop());
-
+    const writes = startUpkeep({ config, store, tail, metrics, log, onFatal, parts });
     const eventLoop = new EventLoopCheck();
     eventLoop.start();
     parts.started(() => eventLoop.stop());
@@ -197,10 +126,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
 
     const speakers = { reader, senders, limits, maxMessageBytes: config.maxMessageBytes, meter: metrics, log };
     const server = await startServer({
-      listen,
-      tls,
-      door,
-      sessions,
+      ...entrance,
       health,
       routes: (api) => {
         registerKerutaRoutes(api, { store, reader });

@@ -1,0 +1,71 @@
+import type { Logger } from 'pino';
+import type { RelayConfig } from '../shared/options/relay-options.ts';
+import { WriteWatch } from './health.ts';
+import { LostWatch } from './lost.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import type { Parts } from './parts.ts';
+import { Retention } from './retention.ts';
+import { StoreError } from './store/store.ts';
+import type { StoreWatch } from './store-watch.ts';
+import type { Tail } from './tail.ts';
+
+/**
+ * What a store needs done to it every so often: runs whose agents fell silent are marked as lost, and what is too old
+ * or too much is forgotten. Answers what is known of its writes by that, for health.
+ */
+export function startUpkeep({ config, store, tail, metrics, log, onFatal, parts }: UpkeepParts): WriteWatch {
+  const writes = new WriteWatch(() => store.waitingMs);
+  const failed = (what: string) => (error: unknown) => {
+    writes.failed(error);
+    log.error({ err: error }, what);
+    if (error instanceof StoreError && !error.retry) onFatal(error);
+  };
+
+  const lost = new LostWatch({
+    lostAfterMs: config.lostAfterMs,
+    markLost: (before, now) => store.markLost(before, now),
+    onWritten: () => writes.worked(),
+    onLost: (run) => {
+      metrics.lostAgent();
+      log.warn(run, 'lost an agent');
+    },
+    onError: failed('could not look for lost agents'),
+    now: Date.now,
+  });
+  lost.start();
+  parts.started(() => lost.stop());
+
+  const retention = new Retention({
+    policy: {
+      maxAgeMs: config.retentionMaxAgeMs,
+      maxBytes: config.retentionMaxBytes,
+      maxTaskBytes: config.retentionMaxTaskBytes,
+      maxTaskLines: config.retentionMaxTaskLines,
+    },
+    expire: (policy, now) => store.expire(policy, now),
+    onExpired: async (expired) => {
+      metrics.expired(expired);
+      if (expired.chunks === 0) return;
+      log.info(expired, 'forgot lines that were too old or too many');
+      await tail.forgetTrimmed();
+    },
+    onError: failed('could not forget old lines'),
+    now: Date.now,
+    clock: () => performance.now(),
+    onJump: (ms) =>
+      log.warn({ hours: Math.round(ms / 3_600_000) }, 'the clock has jumped ahead; nothing is too old for an hour'),
+  });
+  retention.start();
+  parts.started(() => retention.stop());
+  return writes;
+}
+
+interface UpkeepParts {
+  config: RelayConfig;
+  store: StoreWatch;
+  tail: Tail;
+  metrics: Metrics;
+  log: Logger;
+  onFatal: (error: StoreError) => void;
+  parts: Parts;
+}
