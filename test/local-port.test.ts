@@ -12,7 +12,7 @@ const CONCURRENT = { timeout: 60_000, concurrency: 2 };
 /** A run that goes on until `end` is called, with its local port's address. */
 async function running(t: TestContext, env: Record<string, string>, args: string[] = []) {
   const go = join(temporaryFolder(t), 'go');
-  const script = `echo a; echo "ERROR b" >&2; until test -e ${go}; do sleep 0.1; done`;
+  const script = `echo a; echo "ERROR b" >&2; i=0; until test -e ${go} || test $((i+=1)) -gt 300; do sleep 0.1; done`;
   const job = ['execute', '--task-id', 't', '--local-port', '0', ...args, '--', 'sh', '-c', script];
   const agent = startAgent(t, job, { env });
   const [, url] = await agent.stderr.has(/at (http:\/\/127\.0\.0\.1:\d+)\/metrics\n/);

@@ -32,7 +32,7 @@ describe('--strict', CONCURRENT, () => {
     const [data, printed, go] = ['data', 'printed', 'go'].map((name) => join(folder, name));
     const relay = await startRelay(t, data);
     await relay.stop();
-    const flood = `head -c 6000000 /dev/urandom | base64; touch ${printed}; until test -e ${go}; do sleep 0.1; done`;
+    const flood = `head -c 6000000 /dev/urandom | base64; touch ${printed}; i=0; until test -e ${go} || test $((i+=1)) -gt 300; do sleep 0.1; done`;
     const args = [
       'execute',
       '--task-id',
