@@ -114,20 +114,19 @@ function checkToken({ name, grants, expiresAt }: Answer, { taskId }: AgentConfig
 
 /** Whether the link can be opened. It is closed again before anything is said. */
 async function checkLink(url: string, way: Way, config: AgentConfig): Promise<Check> {
+  const agent = await proxied(way);
   const opening = new Promise<Closing | undefined>((resolve) => {
-    void proxied(way).then((agent) => {
-      const socket = new UplinkSocket(
-        { ...way, url, timeoutMs: config.websocketTimeoutMs, ...(agent && { agent }) },
-        {
-          onOpen: () => {
-            socket.close();
-            resolve(undefined);
-          },
-          onMessage: () => undefined,
-          onClose: resolve,
+    const socket = new UplinkSocket(
+      { ...way, url, timeoutMs: config.websocketTimeoutMs, ...(agent && { agent }) },
+      {
+        onOpen: () => {
+          socket.close();
+          resolve(undefined);
         },
-      );
-    });
+        onMessage: () => undefined,
+        onClose: resolve,
+      },
+    );
   });
   const { websocketTimeoutMs } = config;
   const closing = await inTime<Closing | undefined>(opening, websocketTimeoutMs, () => {

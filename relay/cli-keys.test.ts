@@ -71,7 +71,7 @@ const wrong: [string[], RegExp][] = [
   [['keys', 'creat'], /unknown command 'creat' \(Did you mean create\?\)/],
   [['keys', 'create', '--scope', 'read'], /--name/],
   [KEY, /--scope is missing: ingest, read or admin/],
-  [[...KEY, '--scope', 'write'], /such a key can't be made: scopes/],
+  [[...KEY, '--scope', 'write'], /--scope: "write" is none of ingest, read, admin/],
   [[...KEY, '--scope', 'read', '--expires', 'soon'], /--expires: "soon" is not a duration; for example: 90d/],
   [[...KEY, '--scope', 'read', '--expires', '0'], /--expires: "0"/],
   [[...KEY, '--scope', 'read', '--label', 'team'], /--label: "team" is not of the form name=value/],

@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../shared/duration.ts';
-import { labels } from '../shared/options/kinds.ts';
-import { ValueError } from '../shared/options/option.ts';
 import { UsageError } from '../shared/options/usage-error.ts';
 import type { KeyRequest } from './auth/keys.ts';
 import { addRelayFlags, loadConfig, type Call } from './cli-call.ts';
+import { addGrantFlags, readGrants, type GrantFlags } from './cli-grants.ts';
 
 const HELP = `
 Examples:
@@ -32,11 +31,8 @@ function addCreate(keys: Command, call: Call): void {
     .command('create')
     .summary('print a new key, this once')
     .description('Prints a new key, this once: the data folder keeps its hash only.')
-    .requiredOption('--name <NAME>', 'what it is for; shown in lists and in the log')
-    .option('--scope <SCOPE>', 'ingest, read or admin; may be repeated', gather)
-    .option('--task <PATTERN>', "only for tasks whose id fits, as 'build-*'; may be repeated", gather)
-    .option('--label <NAME=VALUE>', 'only for tasks with this label; may be repeated', gather)
-    .option('--expires <DURATION>', 'how long it is good, as 90d (default: until it is revoked)');
+    .requiredOption('--name <NAME>', 'what it is for; shown in lists and in the log');
+  addGrantFlags(command).option('--expires <DURATION>', 'how long it is good, as 90d (default: until it is revoked)');
   addRelayFlags(command, ['dataDir']).action(async () => {
     const { createKey } = await import('./auth/keys.ts');
     const { config } = await loadConfig(command);
@@ -78,34 +74,13 @@ function addRevoke(keys: Command, call: Call): void {
   });
 }
 
-interface CreateFlags {
+interface CreateFlags extends GrantFlags {
   name: string;
-  scope?: string[];
-  task?: string[];
-  label?: string[];
   expires?: string;
 }
 
-function requestOf({ name, scope = [], task, label, expires }: CreateFlags): KeyRequest {
-  const scopes = scope.flatMap((one) => one.split(',')).map((one) => one.trim().toLowerCase());
-  if (scopes.length === 0) throw new UsageError('--scope is missing: ingest, read or admin');
-  return {
-    name,
-    scopes,
-    tasks: task,
-    labels: label && readLabels(label),
-    lifeMs: expires === undefined ? undefined : readLife(expires),
-  };
-}
-
-/** Of `--label`s. Throws a UsageError. */
-export function readLabels(given: string[]): Record<string, string> {
-  try {
-    return labels().read(given);
-  } catch (error) {
-    if (!(error instanceof ValueError)) throw error;
-    throw new UsageError(`--label: ${JSON.stringify(given.join(', '))} ${error.message}; for example: team=web`);
-  }
+function requestOf({ name, expires, ...grants }: CreateFlags): KeyRequest {
+  return { name, ...readGrants(grants), lifeMs: expires === undefined ? undefined : readLife(expires) };
 }
 
 function readLife(text: string): number {
@@ -114,8 +89,4 @@ function readLife(text: string): number {
     throw new UsageError(`--expires: ${JSON.stringify(text)} is not a duration; for example: 90d`);
   }
   return ms;
-}
-
-export function gather(value: string, previous: string[] | undefined): string[] {
-  return [...(previous ?? []), value];
 }

@@ -1,9 +1,8 @@
 import { Option, type Command } from 'commander';
 import { parseDuration } from '../shared/duration.ts';
 import { UsageError } from '../shared/options/usage-error.ts';
-import { SCOPES, type Scope } from './auth/principal.ts';
 import { addRelayFlags, loadConfig, type Call } from './cli-call.ts';
-import { gather, readLabels } from './cli-keys.ts';
+import { addGrantFlags, readGrants, type GrantFlags } from './cli-grants.ts';
 
 /** `token`: prints a token that is signed with the relay's own secret and expires soon. */
 export function addToken(root: Command, call: Call): void {
@@ -11,15 +10,14 @@ export function addToken(root: Command, call: Call): void {
     .command('token')
     .summary('print a token that is good for a while')
     .description('Prints a JSON Web Token that is signed with KERUTA_RELAY_JWT_SECRET and good for a while.')
-    .requiredOption('--subject <NAME>', 'whose it is; shown in the log')
-    .option('--scope <SCOPE>', 'ingest, read or admin; may be repeated', gather)
-    .option('--task <PATTERN>', "only for tasks whose id fits, as 'build-*'; may be repeated", gather)
-    .option('--label <NAME=VALUE>', 'only for tasks with this label; may be repeated', gather)
-    .addOption(new Option('--ttl <DURATION>', 'how long it is good, a day at most').default('1h', '1h'));
+    .requiredOption('--subject <NAME>', 'whose it is; shown in the log');
+  addGrantFlags(command).addOption(
+    new Option('--ttl <DURATION>', 'how long it is good, a day at most').default('1h', '1h'),
+  );
   addRelayFlags(command, ['jwtIssuer', 'jwtAudience']).action(async () => {
     const { mintToken } = await import('./auth/mint.ts');
     const { config } = await loadConfig(command);
-    const { subject, scope = [], task, label, ttl } = command.opts<TokenFlags>();
+    const { subject, ttl, ...grants } = command.opts<TokenFlags>();
     if (config.jwtSecret === undefined) {
       throw new UsageError('there is no secret to sign with: set KERUTA_RELAY_JWT_SECRET, as the relay has it');
     }
@@ -28,9 +26,7 @@ export function addToken(root: Command, call: Call): void {
       issuer: config.jwtIssuer,
       audience: config.jwtAudience,
       subject,
-      scopes: readScopes(scope),
-      tasks: task,
-      labels: label && readLabels(label),
+      ...readGrants(grants),
       lifeMs: readTtl(ttl),
       now: Date.now(),
     });
@@ -39,22 +35,9 @@ export function addToken(root: Command, call: Call): void {
   });
 }
 
-interface TokenFlags {
+interface TokenFlags extends GrantFlags {
   subject: string;
-  scope?: string[];
-  task?: string[];
-  label?: string[];
   ttl: string;
-}
-
-function readScopes(given: string[]): Scope[] {
-  const words = given.flatMap((one) => one.split(',')).map((one) => one.trim().toLowerCase());
-  if (words.length === 0) throw new UsageError(`--scope is missing: ${SCOPES.join(', ')}`);
-  return words.map((word) => {
-    const scope = SCOPES.find((one) => one === word);
-    if (scope === undefined) throw new UsageError(`--scope: ${JSON.stringify(word)} is none of ${SCOPES.join(', ')}`);
-    return scope;
-  });
 }
 
 function readTtl(text: string): number {

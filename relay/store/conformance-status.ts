@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/no-floating-promises -- node:test's runner awaits what its calls return */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Fixture } from './conformance-fixture.ts';

@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/no-floating-promises -- node:test's runner awaits what its calls return */
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { Fixture, type TestStore } from './conformance-fixture.ts';
 import { forgettingConformance } from './conformance-forget.ts';

@@ -1,22 +1,9 @@
 import { join } from 'node:path';
 import { LEVELS } from '../line.ts';
 import { taskIdProblem } from '../task-id.ts';
-import {
-  choice,
-  credential,
-  duration,
-  integer,
-  labels,
-  LEVEL_WORDS,
-  list,
-  path,
-  pattern,
-  size,
-  switched,
-  text,
-} from './kinds.ts';
+import { choice, duration, integer, labels, LEVEL_WORDS, list, path, pattern, size, switched, text } from './kinds.ts';
+import { agentLinkOptions } from './agent-link-options.ts';
 import { option, type Resolved, type Surroundings } from './option.ts';
-import { apiUrl, websocketUrls } from './urls.ts';
 
 /** The agent's options. */
 export const agentOptions = {
@@ -287,149 +274,7 @@ export const agentOptions = {
     default: 'delay',
   }),
 
-  websocketUrls: option({
-    kind: websocketUrls(),
-    help: "The relay's WebSocket address; of several relays the next is tried where one can't be reached; follows from the API's if only that is given",
-    flag: '--websocket-url',
-    repeatable: true,
-    env: ['KERUTA_WEBSOCKET_URL'],
-    key: 'websocket.url',
-    default: ['ws://localhost:8080/ws/tasks'],
-  }),
-  httpFallback: option({
-    kind: choice(['auto', 'never', 'always']),
-    help: 'Whether the log goes over plain HTTP requests where a proxy on the way does not let WebSockets through',
-    env: ['KERUTA_WEBSOCKET_HTTP_FALLBACK'],
-    key: 'websocket.httpFallback',
-    default: 'auto',
-  }),
-  websocketTimeoutMs: option({
-    kind: duration('10s', { min: 1 }),
-    help: 'How long connecting may take, and how long the relay may be silent',
-    env: ['KERUTA_WEBSOCKET_TIMEOUT'],
-    key: 'websocket.timeout',
-    default: 30_000,
-  }),
-  reconnectMinMs: option({
-    kind: duration('1s', { min: 1 }),
-    help: 'The first wait before connecting again; it doubles, with jitter',
-    env: ['KERUTA_WEBSOCKET_RECONNECT_INTERVAL'],
-    key: 'websocket.reconnectInterval',
-    default: 100,
-  }),
-  reconnectMaxMs: option({
-    kind: duration('1m', { min: 1 }),
-    help: 'The longest wait before connecting again',
-    env: ['KERUTA_WEBSOCKET_RECONNECT_MAX_INTERVAL'],
-    key: 'websocket.reconnectMaxInterval',
-    default: 30_000,
-  }),
-  maxReconnectAttempts: option({
-    kind: integer('10'),
-    help: 'Attempts in a row to connect again before the rest is left to the spool',
-    env: ['KERUTA_WEBSOCKET_MAX_RECONNECT_ATTEMPTS'],
-    key: 'websocket.maxReconnectAttempts',
-    defaultText: 'without end while the script runs',
-  }),
-  heartbeatIntervalMs: option({
-    kind: duration('30s', { min: 1 }),
-    help: 'How long the link may be quiet before the relay is asked whether it is there',
-    env: ['KERUTA_WEBSOCKET_HEARTBEAT_INTERVAL'],
-    key: 'websocket.heartbeatInterval',
-    default: 10_000,
-  }),
-  verifyCert: option({
-    kind: switched(),
-    help: "Verify the relay's certificate; without that anybody on the way can read and change the log",
-    env: ['KERUTA_WEBSOCKET_VERIFY_CERT'],
-    key: 'websocket.security.verifyCert',
-    default: true,
-  }),
-  certPath: option({
-    kind: path('/etc/keruta/ca.pem'),
-    help: "A PEM file with certificate authorities for the relay's certificate, beside those that the system knows",
-    env: ['KERUTA_WEBSOCKET_CERT_PATH'],
-    key: 'websocket.security.certPath',
-    defaultText: 'none',
-  }),
-  clientCert: option({
-    kind: path('/etc/keruta/agent.pem'),
-    help: 'A PEM file with the certificate that the agent shows to a relay that asks for one',
-    env: ['KERUTA_WEBSOCKET_CLIENT_CERT'],
-    key: 'websocket.security.clientCert',
-    defaultText: 'none',
-  }),
-  clientKey: option({
-    kind: path('/etc/keruta/agent.key'),
-    help: 'A PEM file with the private key of that certificate',
-    env: ['KERUTA_WEBSOCKET_CLIENT_KEY'],
-    key: 'websocket.security.clientKey',
-    defaultText: 'none',
-  }),
-
-  apiUrl: option({
-    kind: apiUrl(),
-    help: "The relay's REST address; follows from the WebSocket's if only that is given",
-    flag: '--api-url',
-    env: ['KERUTA_API_URL'],
-    key: 'api.url',
-    default: 'http://localhost:8080/api/v1',
-  }),
-  apiTimeoutMs: option({
-    kind: duration('10s', { min: 1 }),
-    help: 'How long the answer to an HTTP request may take',
-    env: ['KERUTA_API_TIMEOUT'],
-    key: 'api.timeout',
-    default: 30_000,
-  }),
-  apiRetryCount: option({
-    kind: integer('5', { max: 100 }),
-    help: 'How often an HTTP request that failed for a passing reason is made again',
-    env: ['KERUTA_API_RETRY_COUNT'],
-    key: 'api.retryCount',
-    otherKeys: [{ name: 'logStreaming.maxRetries', as: (text) => text }],
-    default: 3,
-  }),
-  apiRetryIntervalMs: option({
-    kind: duration('1s'),
-    help: 'How long to wait before that, unless the relay says how long',
-    env: ['KERUTA_API_RETRY_INTERVAL'],
-    key: 'api.retryInterval',
-    otherKeys: [{ name: 'logStreaming.retryInterval', as: (text) => text }],
-    default: 5000,
-  }),
-
-  authToken: option({
-    kind: credential(),
-    help: 'The token that the relay knows',
-    env: ['KERUTA_AUTH_TOKEN', 'KERUTA_API_TOKEN'],
-    key: 'auth.token',
-    defaultText: 'none',
-    secret: true,
-  }),
-  authTokenFile: option({
-    kind: path('/var/run/secrets/keruta/token'),
-    help: 'A file with the token, read again for each connection; it counts more than the token itself',
-    env: ['KERUTA_AUTH_TOKEN_FILE'],
-    key: 'auth.tokenFile',
-    defaultText: 'none',
-  }),
-  apiKey: option({
-    kind: credential(),
-    help: 'The API key that the relay knows',
-    env: ['KERUTA_API_KEY'],
-    key: 'auth.apiKey',
-    defaultText: 'none',
-    secret: true,
-  }),
-  authType: option({
-    kind: choice(['bearer', 'api-key']),
-    help: 'Which of the two is sent',
-    env: ['KERUTA_AUTH_TYPE'],
-    key: 'auth.type',
-    default: 'bearer',
-    defaultText: 'api-key if only that is given, else bearer',
-  }),
+  ...agentLinkOptions,
 };
 
 /** The agent's configuration: sizes in bytes, times in ms. Optional properties are those without a default. */
