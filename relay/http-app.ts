@@ -5,6 +5,7 @@ import { KerutaError } from '../shared/errors.ts';
 import { addCompression } from './api/compress.ts';
 import { addOpenapi } from './api/openapi.ts';
 import { HEALTH_SCHEMA } from './api/openapi-schemas.ts';
+import type { PublicApi } from './api/public-api.ts';
 import type { Door } from './auth/door.ts';
 import './auth/http.ts';
 import type { Origins } from './auth/origins.ts';
@@ -21,7 +22,7 @@ import type { Limits } from './limits/limits.ts';
  * listen by itself.
  */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { door, health, limits, routes, guarded, open, log, version } = options;
+  const { door, health, limits, routes, apis = [], guarded, open, log, version } = options;
   const app = fastify({
     loggerInstance: log,
     // Ours says less: a URL may hold a token.
@@ -78,16 +79,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     throw new KerutaError('UPGRADE_REQUIRED', 'This is the address of a WebSocket, and the request asks for none.');
   });
   open?.(app);
-  for (const [register, prefix] of [[routes, '/api/v1'] as const, [guarded, ''] as const]) {
-    app.register(
-      (part, _options, done) => {
-        guard(part, options);
-        register?.(part);
-        done();
-      },
-      { prefix },
-    );
-  }
+  const ofApis = apis.map((api) => (part: FastifyInstance) => api.routes?.(part));
+  // Each by itself, so that what one of them sets for its answers changes nothing for the others.
+  for (const register of [routes, ...ofApis]) addGuarded(app, { prefix: '/api/v1', register, options });
+  if (guarded !== undefined) addGuarded(app, { prefix: '', register: guarded, options });
   return app;
 }
 
@@ -101,6 +96,8 @@ export interface AppOptions {
   maxMessageBytes?: number;
   /** Registers what stands under /api/v1; `request.caller` says who asks. */
   routes: (api: FastifyInstance) => void;
+  /** Those that stand beside these. */
+  apis?: readonly PublicApi[];
   /** Registers what stands elsewhere and wants a caller, too. */
   guarded?: (app: FastifyInstance) => void;
   /** Registers what is open to all. */
@@ -116,6 +113,23 @@ export interface AppOptions {
 export interface AppMeter extends ErrorMeter {
   /** A request was answered with this status, after so many ms. */
   answered(status: number, ms: number): void;
+}
+
+interface Guarded {
+  prefix: string;
+  register: (app: FastifyInstance) => void;
+  options: AppOptions;
+}
+
+function addGuarded(app: FastifyInstance, { prefix, register, options }: Guarded): void {
+  app.register(
+    (part, _options, done) => {
+      guard(part, options);
+      register(part);
+      done();
+    },
+    { prefix },
+  );
 }
 
 /** Lets only known callers in, and nobody stay whose key is revoked. */

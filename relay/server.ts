@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
+import type { Mount } from './api/public-api.ts';
 import { securityHeaders } from './auth/security-headers.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { createApp, type AppMeter, type AppOptions } from './http-app.ts';
@@ -17,7 +18,10 @@ import { Upgrades, type UpgradeOptions } from './upgrade.ts';
  */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const heartbeat = new Heartbeat();
-  const upgrades = new Upgrades({ ...options, heartbeat });
+  const { apis = [] } = options;
+  const sockets = apis.flatMap((api) => api.sockets ?? []);
+  const mountOf = mountFinder(apis.flatMap((api) => api.mounts ?? []));
+  const upgrades = new Upgrades({ ...options, sockets, heartbeat });
   const halfOpen = new HalfOpen();
   const app = await createApp(options);
   await app.ready();
@@ -39,16 +43,20 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       halfOpen.asked(request.socket);
       // Here, so that answers which routes write themselves have them, too.
       for (const [name, value] of headers) response.setHeader(name, value);
-      app.routing(request, response);
+      const mount = mountOf(request);
+      if (mount !== undefined) mount.request(request, response);
+      else app.routing(request, response);
     },
     onUpgrade: (request, socket, head) => {
       halfOpen.asked(socket);
-      upgrades.handle(request, socket, head);
+      const mount = mountOf(request);
+      if (mount !== undefined) mount.upgrade(request, socket, head);
+      else upgrades.handle(request, socket, head);
     },
     onClientError: (error, socket) => refuse(socket, toKerutaError(error), options),
   });
   const stop = async (): Promise<void> => {
-    const sentAway = upgrades.stop();
+    const sentAway = Promise.all([upgrades.stop(), ...apis.map((api) => api.stop?.())]);
     // Streams and slow readers come back to where they were; agents first get what they are waiting for.
     await listeners.close(REQUEST_PATIENCE_MS, sentAway);
     await sentAway;
@@ -57,6 +65,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   };
   try {
     const urls = await listeners.listen(options.listen);
+    for (const api of apis) await api.start?.();
     heartbeat.start();
     return { url: urls[0], urls, traffic: heartbeat.traffic, viewers: () => upgrades.viewers, stop };
   } catch (error) {
@@ -78,7 +87,7 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-export interface ServerOptions extends Omit<UpgradeOptions, 'heartbeat'>, AppOptions {
+export interface ServerOptions extends Omit<UpgradeOptions, 'heartbeat' | 'sockets'>, AppOptions {
   listen: readonly ListenAddress[];
   tls?: TlsFiles;
   /** Connections that it may have on each address, asked something or not. Default: any number. */
@@ -86,6 +95,14 @@ export interface ServerOptions extends Omit<UpgradeOptions, 'heartbeat'>, AppOpt
   limits?: Pick<Limits, 'connect' | 'request'>;
   meter?: AppMeter;
   log: Logger;
+}
+
+/** Finds who takes a path, or one below it. */
+function mountFinder(mounts: readonly Mount[]): (request: IncomingMessage) => Mount | undefined {
+  return ({ url = '' }) => {
+    const path = url.split('?', 1)[0];
+    return mounts.find((mount) => path === mount.path || path.startsWith(`${mount.path}/`));
+  };
 }
 
 const MAX_HEADER_BYTES = 16 * 1024;

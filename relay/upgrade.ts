@@ -6,6 +6,7 @@ import { MAX_CHUNK_BYTES } from '../shared/chunk.ts';
 import { ERRORS, KerutaError } from '../shared/errors.ts';
 import type { DrainMessage } from '../shared/viewer-messages.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
+import type { SocketRoute } from './api/public-api.ts';
 import type { Door, Visit } from './auth/door.ts';
 import type { Principal } from './auth/principal.ts';
 import { requestIdOf } from './auth/request-id.ts';
@@ -23,7 +24,8 @@ export class Upgrades {
   readonly #options: UpgradeOptions;
   readonly #agents = new WebSocketServer({ ...WS_OPTIONS, clientTracking: false, maxPayload: MAX_FRAME_BYTES });
   readonly #others: WebSocketServer;
-
+  /** Of other APIs, whose clients don't know our messages. */
+  readonly #foreign: WebSocketServer;
   #stopping = false;
 
   constructor(options: UpgradeOptions) {
@@ -31,7 +33,8 @@ export class Upgrades {
     const { maxMessageBytes = MAX_MESSAGE_BYTES } = options;
     const maxPayload = maxMessageBytes + OVERSIZE_BYTES;
     this.#others = new WebSocketServer({ ...WS_OPTIONS, clientTracking: true, maxPayload });
-    for (const server of [this.#agents, this.#others]) {
+    this.#foreign = new WebSocketServer({ ...WS_OPTIONS, clientTracking: true, maxPayload });
+    for (const server of [this.#agents, this.#others, this.#foreign]) {
       server.on('wsClientError', (error, socket, request) =>
         refuse(socket, new KerutaError('INVALID_INPUT', error.message), this.#metaOf(request)),
       );
@@ -60,7 +63,7 @@ export class Upgrades {
 
   /** WebSockets of others than agents that are open. */
   get viewers(): number {
-    return this.#others.clients.size;
+    return this.#others.clients.size + this.#foreign.clients.size;
   }
 
   /** Sends all away, agents once what is under way is acknowledged. */
@@ -76,13 +79,18 @@ export class Upgrades {
       client.send(JSON.stringify(drain));
       return closeWithin(client, CLOSE_PATIENCE_MS, why);
     });
-    await Promise.all([...others, this.#options.agents.stop()]);
-    this.#others.close();
-    this.#agents.close();
+    const foreign = Array.from(this.#foreign.clients, (client) => closeWithin(client, CLOSE_PATIENCE_MS, why));
+    await Promise.all([...others, ...foreign, this.#options.agents.stop()]);
+    for (const server of [this.#others, this.#foreign, this.#agents]) server.close();
   }
 
   async #handle(request: IncomingMessage, upgrade: Upgrade): Promise<void> {
     const { door } = this.#options;
+    const route = this.#routeOf(request);
+    if (route !== undefined) {
+      await this.#serveRoute(route, request, upgrade);
+      return;
+    }
     const target = targetOf(request);
     if (target.kind === 'nested' && this.#options.serveNestedAgent === undefined)
       throw new KerutaError('NOT_FOUND', 'There is no WebSocket here.');
@@ -114,13 +122,32 @@ export class Upgrades {
     }
   }
 
+  /** The WebSocket of another API that a request asks for. */
+  #routeOf({ url = '' }: IncomingMessage): SocketRoute | undefined {
+    const path = url.split('?', 1)[0].replace(/\/$/, '');
+    return this.#options.sockets?.find((route) => route.path === path);
+  }
+
+  async #serveRoute(route: SocketRoute, request: IncomingMessage, upgrade: Upgrade): Promise<void> {
+    const caller = await this.#options.door.admitWebSocket(request, upgrade.visit);
+    if (this.#stopping) throw new KerutaError('DRAINING', 'The relay is stopping.');
+    if (upgrade.socket.destroyed) return;
+    if (caller === undefined) throw new KerutaError('UNAUTHORIZED', 'A token is required.');
+    const query = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
+    this.#accept(request, { upgrade, kind: 'foreign' }, (webSocket) => {
+      this.#watch(webSocket, caller.principal, { endsWithToken: true });
+      route.serve(webSocket, { caller, query });
+    });
+  }
+
   /** Throws a KerutaError if there are too many connections. */
   #accept(request: IncomingMessage, { upgrade, kind, task }: Accepted, use: (webSocket: WebSocket) => void): void {
     const { socket, head, visit } = upgrade;
-    const release = this.#options.limits?.connect({ address: visit.address, kind, task });
+    const counted = kind === 'foreign' ? 'viewer' : kind;
+    const release = this.#options.limits?.connect({ address: visit.address, kind: counted, task });
     // Also if the handshake fails.
     if (release !== undefined) socket.once('close', release);
-    const server = kind === 'agent' ? this.#agents : this.#others;
+    const server = kind === 'agent' ? this.#agents : kind === 'foreign' ? this.#foreign : this.#others;
     server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#options.heartbeat.watch(webSocket, socket);
       use(webSocket);
@@ -167,6 +194,8 @@ export interface UpgradeOptions {
   agents: Agents;
   serveViewer: (webSocket: WebSocket, viewer: Viewer) => void;
   serveNestedAgent?: (webSocket: WebSocket, agent: { caller: Caller }) => void;
+  /** WebSockets of other APIs. */
+  sockets?: readonly SocketRoute[];
   /** Absent: none. */
   limits?: Pick<Limits, 'connect'>;
   /** The largest text message of others than agents. Default 1 MiB. */
@@ -196,7 +225,7 @@ export interface Viewer {
 
 interface Accepted {
   upgrade: Upgrade;
-  kind: 'agent' | 'viewer' | 'sender';
+  kind: 'agent' | 'viewer' | 'sender' | 'foreign';
   task?: string;
 }
 
