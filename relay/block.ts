@@ -11,6 +11,31 @@ export function toSegment(stored: Stored): Segment {
   return stored.kind === 'gap' ? stored : new Block(stored);
 }
 
+/** As `toSegment`, of what is to be kept: with bytes of its own, and the same for all who keep the same object. */
+export function ownSegment(stored: Stored): Segment {
+  let segment = owned.get(stored);
+  if (segment === undefined) owned.set(stored, (segment = toSegment(ownBytes(stored))));
+  return segment;
+}
+
+const owned = new WeakMap<Stored, Segment>();
+
+/**
+ * A chunk may be a slice of what a socket read at once, or of a page from the store: keeping it would keep all of that,
+ * uncounted. Only what makes up most of its memory is kept as it is.
+ */
+function ownBytes(stored: Stored): Stored {
+  if (stored.kind === 'gap' || stored.body === undefined) return stored;
+  const { header, body } = stored;
+  if (body.length > MAX_COPIED_BYTES && 2 * body.length > body.buffer.byteLength) return stored;
+  return { ...stored, header: Buffer.from(header), body: Buffer.from(body) };
+}
+
+/** Memory that a segment takes, about. */
+export function bytesOf(segment: Segment): number {
+  return segment.kind === 'block' ? segment.bytes : GAP_BYTES;
+}
+
 /** The line behind a segment's last one. */
 export function endLine(segment: Segment): number {
   return segment.firstLine + segment.count;
@@ -28,18 +53,20 @@ export class Block {
   /** Only where lines of several runs were merged: whose they are, in order. Their counts add up to `count`. */
   readonly runs: readonly { run: string; count: number }[] | undefined;
   readonly firstLine: number;
+  /** Of its first line. Only what was read by position or just appended has its lines at consecutive ones. */
+  readonly position: number;
   readonly count: number;
   /** Undefined if it can't be read: the lines are lost. */
   readonly header: ChunkHeader | undefined;
   /** About how much memory this takes; grows as it is decoded and rendered. */
   bytes: number;
-  /** Told of that growth. */
-  onGrow: ((bytes: number) => void) | undefined;
   readonly #storedHeader: Buffer;
   readonly #body: Buffer | undefined;
   #lines: Lines | undefined;
   #broken: boolean;
   #runEnds: Uint32Array | undefined;
+  /** Those who keep it: mostly one, or two. */
+  #keepers: readonly Keeper[] = [];
   readonly #matches = new Map<string, Matches>();
   readonly #rendered = new Map<string, Buffer>();
 
@@ -48,6 +75,7 @@ export class Block {
     this.run = stored.run;
     this.runs = stored.runs;
     this.firstLine = stored.firstLine;
+    this.position = stored.position;
     this.count = stored.count;
     this.#storedHeader = stored.header;
     this.#body = stored.body;
@@ -109,10 +137,24 @@ export class Block {
     return bytes;
   }
 
+  /** Tells of growth from now on, until `letGo`. */
+  keep(keeper: Keeper): void {
+    this.#keepers = [...this.#keepers, keeper];
+  }
+
+  letGo(keeper: Keeper): void {
+    this.#keepers = this.#keepers.filter((one) => one !== keeper);
+  }
+
   #grow(bytes: number): void {
     this.bytes += bytes;
-    this.onGrow?.(bytes);
+    for (const keeper of this.#keepers) keeper.grew(bytes);
   }
+}
+
+/** Whoever counts the memory of the blocks that it keeps. */
+export interface Keeper {
+  grew(bytes: number): void;
 }
 
 /** For each part, the index behind its last line. */
@@ -133,6 +175,8 @@ function unlessBroken<T>(read: () => T): T | undefined {
   }
 }
 
+const MAX_COPIED_BYTES = 16 * 1024;
+const GAP_BYTES = 256;
 /** Objects and headers. */
 const OVERHEAD_BYTES = 512;
 /** A time and a start. */

@@ -15,7 +15,7 @@ export interface Call {
 
 /** All flags, as help groups them: what one needs first comes first. */
 export const RELAY_FLAGS = {
-  'Where it listens:': ['host', 'port', 'listen', 'trustProxy', 'corsOrigins'],
+  'Where it listens:': ['host', 'port', 'listen', 'grpcPort', 'trustProxy', 'corsOrigins'],
   'The store:': [
     'dataDir',
     'minFreeBytes',

@@ -1,7 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { GapReason } from '../shared/chunk.ts';
+import type { GapReason } from '../shared/gap-reasons.ts';
 import { endLine, type Block, type Segment } from './block.ts';
 import type { Filter, Matches } from './filter.ts';
+import { filterFor, type RunFacts } from './run-facts.ts';
+import { BATCH_WORK, SEGMENT_WORK, slicesOf, type Slice } from './slice.ts';
 import type { StoredGap, TaskHead } from './store/store.ts';
 import type { Tail } from './tail.ts';
 import type { Ending, Watch, Watcher } from './watch.ts';
@@ -44,6 +46,7 @@ export interface CursorOptions {
   task: string;
   tail: Tail;
   watch: Watch;
+  facts: RunFacts;
   filter: Filter;
   /** The line number to start from. */
   from: number;
@@ -64,7 +67,7 @@ export interface CursorOptions {
  * read is a gap. Rejects with the signal's reason when that aborts.
  */
 export async function* readOn(options: CursorOptions): AsyncGenerator<Batch, void, undefined> {
-  const { filter, signal, readBytes = READ_BYTES } = options;
+  const { task, facts, filter, signal, readBytes = READ_BYTES } = options;
   const tail = options.tail.open(options.task);
   const watcher = options.watch.open(options.task, signal);
   let next = options.from;
@@ -82,7 +85,8 @@ export async function* readOn(options: CursorOptions): AsyncGenerator<Batch, voi
       const segments =
         tail.recent(next) ??
         (await tail.read({ line: next, maxBytes: readBytes, ...(filter.wants && { wants: filter.wants }) }));
-      for await (const batch of batches(segments, { next, through, filter })) {
+      const known = await filterFor(segments, { filter, task, facts });
+      for await (const batch of batches(segments, { next, through, filter: known })) {
         next = batch.nextLine;
         yield batch;
       }
@@ -188,40 +192,17 @@ function* pieces(segment: Segment, range: Range): Generator<Piece> {
     yield { event: gapOf(segment, range), behind, work: SEGMENT_WORK };
     return;
   }
-  const { header } = segment;
-  const verdict = header && filter.judge(header, segment.runs);
-  if (verdict === 'none') {
-    yield { event: undefined, behind, work: SEGMENT_WORK };
-    return;
+  const { firstLine: origin } = segment;
+  for (const slice of slicesOf(segment, { first: firstLine - origin, stop: behind - origin, filter })) {
+    yield { event: eventOf(segment, slice), behind: origin + slice.end, work: slice.work };
   }
-  const lines = segment.lines();
-  if (lines === undefined) {
-    const counted = header === undefined || verdict === 'search' ? 0 : filter.countIn(header, segment.runs);
-    const event: GapEvent = { type: 'gap', fromLine: firstLine, toLine: behind - 1, reason: 'corrupt', counted };
-    yield { event, behind, work: SEGMENT_WORK };
-    return;
-  }
-  const { starts } = lines;
-  const stop = behind - segment.firstLine;
-  for (let first = firstLine - segment.firstLine; first < stop;) {
-    let end = first + 1;
-    const most = Math.min(stop, first + SLICE_LINES);
-    while (end < most && starts[end + 1] - starts[first] <= filter.sliceBytes) end++;
-    const slice = { first, end };
-    const matches =
-      verdict === 'all'
-        ? undefined
-        : segment.matches(`${first}-${end} ${filter.key}`, () =>
-            filter.match(lines, slice.first, slice.end, segment.runs),
-          );
-    const bytes = (starts[end] - starts[first]) * (BATCH_WORK / filter.sliceBytes);
-    yield {
-      event: matches?.length === 0 ? undefined : { type: 'lines', block: segment, ...slice, matches },
-      behind: segment.firstLine + end,
-      work: SEGMENT_WORK + LINE_WORK * (end - first) + bytes,
-    };
-    first = end;
-  }
+}
+
+function eventOf(block: Block, { found, first, end, matches, counted }: Slice): ReadEvent | undefined {
+  if (found === 'none') return undefined;
+  if (found === 'lines') return { type: 'lines', block, first, end, matches };
+  const { firstLine } = block;
+  return { type: 'gap', fromLine: firstLine + first, toLine: firstLine + end - 1, reason: 'corrupt', counted };
 }
 
 function gapOf(gap: StoredGap, { firstLine, behind, filter }: Range): GapEvent | undefined {
@@ -233,9 +214,3 @@ function gapOf(gap: StoredGap, { firstLine, behind, filter }: Range): GapEvent |
 const UNKNOWN = -1;
 /** Of bodies, as they are stored: about ten times as much text. */
 const READ_BYTES = 256 * 1024;
-/** Bytes of text to decode and render at once: about two milliseconds. */
-const BATCH_WORK = 256 * 1024;
-const SLICE_LINES = 4096;
-/** What lines and chunks cost besides their text, in bytes of it. */
-const LINE_WORK = 64;
-const SEGMENT_WORK = 256;

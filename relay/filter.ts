@@ -21,6 +21,8 @@ export interface FilterSpec {
   regex?: string;
   /** Run ids. */
   runs?: readonly string[];
+  /** Ids of workers: lines of their runs. */
+  workers?: readonly string[];
   /** Metadata by key, see `metadataMatcher`. */
   meta?: Readonly<Record<string, string>>;
 }
@@ -40,6 +42,11 @@ export interface Filter {
   pairsOnly: number | undefined;
   /** Whether text is looked at, so that every body must be read. */
   searches: boolean;
+  /**
+   * Only of a filter by workers, which can't know by itself whose runs they are: the same filter for what is of these
+   * runs. It is that one that is to be asked the rest; see `filterFor` in run-facts.ts.
+   */
+  ofRuns: ((runs: Iterable<string>, workerOf: (run: string) => string | undefined) => Filter) | undefined;
   /** How many bytes of text may be searched without a pause. */
   sliceBytes: number;
   /** What a chunk's header says of its lines. */
@@ -57,13 +64,40 @@ export type Verdict = 'none' | 'all' | 'counted' | 'search';
 
 /** Throws a KerutaError INVALID_INPUT if the regular expression is none. */
 export function compileFilter(spec: FilterSpec = {}): Filter {
+  const compiled = compile(spec);
+  const runs = spec.runs?.length ? new Set(spec.runs) : undefined;
+  if (!spec.workers?.length) return filterOf(compiled, runs);
+  const workers = new Set(spec.workers);
+  // Of no run: nobody knows yet whose worker's they are.
+  const unresolved = filterOf(compiled, new Set());
+  return {
+    ...unresolved,
+    ...{ judge: unknownWorkers, countIn: unknownWorkers, match: unknownWorkers, showsGap: unknownWorkers },
+    ofRuns: (ofRuns, workerOf) => {
+      const wanted = [...ofRuns].filter((run) => runs?.has(run) !== false && workers.has(workerOf(run) ?? ''));
+      return filterOf(compiled, new Set(wanted));
+    },
+  };
+}
+
+/** What of a filter does not depend on runs. */
+type Compiled = ReturnType<typeof compile>;
+
+function compile(spec: FilterSpec) {
   const pairs = pairsOf(spec);
   const { from = -Infinity, to = Infinity } = spec;
-  const runs = spec.runs?.length ? new Set(spec.runs) : undefined;
-  const needles = compileTexts(spec.text ?? []);
-  const regex = spec.regex ? compileRegex(spec.regex) : undefined;
   const meta = Object.keys(spec.meta ?? {}).length > 0 ? spec.meta : undefined;
-  const hasMeta = meta && metadataMatcher(meta);
+  return {
+    ...{ pairs, from, to, meta },
+    needles: compileTexts(spec.text ?? []),
+    regex: spec.regex ? compileRegex(spec.regex) : undefined,
+    hasMeta: meta && metadataMatcher(meta),
+    key: keyOf({ pairs, from, to, spec }),
+  };
+}
+
+function filterOf(compiled: Compiled, runs: ReadonlySet<string> | undefined): Filter {
+  const { pairs, from, to, needles, regex, meta, hasMeta, key } = compiled;
   const searches = needles.length > 0 || regex !== undefined || meta !== undefined;
 
   const judge = (header: ChunkHeader, chunkRuns?: Runs): Verdict => {
@@ -101,10 +135,11 @@ export function compileFilter(spec: FilterSpec = {}): Filter {
   if (to !== Infinity) wants.to = to;
   if (meta !== undefined) wants.metadata = true;
   return {
-    key: keyOf({ pairs, from, to, spec }),
+    key,
     wants: Object.keys(wants).length > 0 ? wants : undefined,
     pairsOnly: searches || runs !== undefined || from !== -Infinity || to !== Infinity ? undefined : pairs,
     searches,
+    ofRuns: undefined,
     sliceBytes: regex === undefined && meta === undefined ? TEXT_SLICE_BYTES : SLOW_SLICE_BYTES,
     judge,
     countIn: (header, chunkRuns) => {
@@ -116,6 +151,10 @@ export function compileFilter(spec: FilterSpec = {}): Filter {
     showsGap: (run, time) =>
       (run === undefined || runs?.has(run) !== false) && (time === undefined || (time >= from && time <= to)),
   };
+}
+
+function unknownWorkers(): never {
+  throw new Error('a filter by workers was asked about lines before anybody looked up whose runs they are of');
 }
 
 /** How many of a chunk's lines are of the wanted runs. */
@@ -166,9 +205,9 @@ function keyOf({ pairs, from, to, spec }: { pairs: number; from: number; to: num
   const text = [...new Set(spec.text)].filter((one) => one !== '').sort();
   const meta = Object.entries(spec.meta ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   const everything = pairs === ALL_PAIRS && from === -Infinity && to === Infinity && text.length === 0;
-  if (everything && !spec.regex && !spec.runs?.length && meta.length === 0) return '';
-  const runs = [...new Set(spec.runs)].sort();
-  return JSON.stringify([pairs, String(from), String(to), text, spec.regex ?? '', runs, meta]);
+  const [runs, workers] = [[...new Set(spec.runs)].sort(), [...new Set(spec.workers)].sort()];
+  if (everything && !spec.regex && runs.length + workers.length + meta.length === 0) return '';
+  return JSON.stringify([pairs, String(from), String(to), text, spec.regex ?? '', runs, workers, meta]);
 }
 
 /** What to look for, and whether in the folded text. */

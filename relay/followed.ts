@@ -1,4 +1,5 @@
 import type { Batch } from './cursor.ts';
+import type { MergedBatch } from './merged/merged-event.ts';
 
 /** The tasks that are being followed: how far their readers are behind what is stored, and what they were given. */
 export class Followed {
@@ -25,7 +26,7 @@ export class Followed {
   }
 
   /** A reader was given this. */
-  took({ events }: Batch): void {
+  took({ events }: Batch | MergedBatch): void {
     for (const event of events) {
       if (event.type === 'lines') this.delivered += event.matches?.length ?? event.end - event.first;
     }

@@ -8,6 +8,7 @@ import type { Wire } from './heartbeat.ts';
 import { RunWriter, STORE_PATIENCE_MS, type AgentLink, type RunIdentity, type RunServices } from './ingest-run.ts';
 import type { Limits } from './limits/limits.ts';
 import type { OpenedRun, Store } from './store/store.ts';
+import { refuseSystemTask } from './system-task.ts';
 import { Valve } from './valve.ts';
 import { closeReason, type CloseReason } from './web-socket.ts';
 import type { Window, WindowBudget } from './window.ts';
@@ -159,10 +160,17 @@ export class AgentConnection implements AgentLink {
       return;
     }
     this.#state = { name: 'opening', since: this.#services.clock() };
-    const { type: _, ...run } = hello;
+    const { type: _, pipelineId, ...run } = hello;
+    // An empty one is none: nobody could ask for it.
+    const pipeline = pipelineId === undefined || pipelineId === '' ? {} : { pipelineId };
     try {
       await this.#admit(hello);
-      const opened = await this.#services.store.open({ ...run, task: this.task, now: this.#services.now() });
+      const opened = await this.#services.store.open({
+        ...run,
+        ...pipeline,
+        task: this.task,
+        now: this.#services.now(),
+      });
       this.#opened(hello.run, opened);
     } catch (error) {
       const { code, message, retryAfterMs } =
@@ -176,6 +184,7 @@ export class AgentConnection implements AgentLink {
     const { task } = this;
     const { principal, address } = this.#caller;
     const { limits, store } = this.#services;
+    refuseSystemTask(task);
     if (!principal.may('ingest', { task })) {
       // Its labels are what makes it the caller's: those that it has, so that nobody's task is taken over, and the new.
       const known = await store.task(task);

@@ -202,8 +202,10 @@ export class RunWriter {
     this.#nextSeq = outcome.nextSeq;
     const { nextSeq } = outcome;
     if (outcome.outcome === 'verified') this.#link.send({ type: 'verified', nextSeq });
-    else if (outcome.outcome === 'unverified') this.#link.send({ type: 'unverified', nextSeq, digest: outcome.digest });
-    else this.#link.send({ type: 'ack', nextSeq });
+    else if (outcome.outcome === 'unverified') {
+      this.#services.onUnverified(this.#run);
+      this.#link.send({ type: 'unverified', nextSeq, digest: outcome.digest });
+    } else this.#link.send({ type: 'ack', nextSeq });
   }
 
   async #seen(now: number): Promise<void> {
@@ -256,6 +258,8 @@ export interface RunServices {
   count: (lines: number, bytes: number) => void;
   /** An append took so many ms to be durable. */
   onAppended: (ms: number) => void;
+  /** A run has ended with other lines in the store than its agent has sent. */
+  onUnverified: (run: RunIdentity) => void;
   /** A call into the store rejected; answers what to tell the agent. */
   storeFailed: (error: unknown) => CloseReason;
   seenEveryMs: number;

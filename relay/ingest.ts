@@ -37,6 +37,10 @@ export class Ingest {
       stored: (stored) => options.tail.stored(stored),
       onAppended: (ms) => meter?.appended(ms),
       onResumed: () => meter?.resumed(),
+      onUnverified: ({ task, run }) => {
+        log.error({ task, run }, 'a run ended with other lines here than its agent has sent');
+        options.onUnverified?.({ task, run });
+      },
       storeFailed: (error) => this.#storeFailed(error),
       seenEveryMs: options.seenEveryMs,
       now,
@@ -170,6 +174,8 @@ export interface IngestOptions {
   windowBytes: number;
   /** How often the store is told that a quiet agent lives. */
   seenEveryMs: number;
+  /** A run has ended with other lines in the store than its agent has sent. */
+  onUnverified?: (run: { task: string; run: string }) => void;
   /** The store is beyond use. May be called more than once. */
   onFatal: (error: StoreError) => void;
   log: Logger;

@@ -3,12 +3,14 @@ import type { Filter } from './filter.ts';
 import { findBefore, findFrom, findPage, type Found } from './page-find.ts';
 import { pageLines, type PageLines } from './page-lines.ts';
 import type { FollowOptions } from './reader.ts';
+import type { RunFacts } from './run-facts.ts';
 import type { Store, TaskRecord } from './store/store.ts';
 
 /** Where pages are cut from: a task as it was when the request came, and what is read of it. */
 export interface PageSource {
   record: TaskRecord;
   store: Store;
+  facts: RunFacts;
   follow: (options: FollowOptions) => AsyncGenerator<Batch, void, undefined>;
 }
 

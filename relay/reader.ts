@@ -7,6 +7,7 @@ import { Followed } from './followed.ts';
 import { countMatches, isDirect } from './page-find.ts';
 import { readPage, readPageBefore, readPageFrom, type Page, type PageOptions, type PageSource } from './page.ts';
 import { placeBefore } from './place-before.ts';
+import { RunFacts } from './run-facts.ts';
 import type { Store, TaskHead, TaskQuery, TaskRecord, RunRecord } from './store/store.ts';
 import { Tail } from './tail.ts';
 import { Watch } from './watch.ts';
@@ -15,14 +16,17 @@ import { Watch } from './watch.ts';
 export class Reader {
   /** Who follows tasks, and how far they are. */
   readonly followed = new Followed();
+  /** What is known of the runs whose lines are read. */
+  readonly facts: RunFacts;
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #watch: Watch;
   readonly #searches = new PQueue({ concurrency: SEARCHES_AT_ONCE });
   readonly #walks = new PQueue({ concurrency: WALKS_AT_ONCE });
 
-  constructor(options: { store: Store; tail?: Tail }) {
+  constructor(options: { store: Store; tail?: Tail; facts?: RunFacts }) {
     this.#store = options.store;
+    this.facts = options.facts ?? new RunFacts(options);
     this.#tail = options.tail ?? new Tail({ store: options.store });
     this.#watch = new Watch({ store: options.store });
   }
@@ -82,7 +86,7 @@ export class Reader {
   /** Follows a task, which need not exist yet. See `readOn` in cursor.ts. */
   follow(task: string, options: FollowOptions): AsyncGenerator<Batch, void, undefined> {
     const { filter = EVERYTHING, ...rest } = options;
-    return readOn({ ...rest, task, filter, tail: this.#tail, watch: this.#watch });
+    return readOn({ ...rest, task, filter, tail: this.#tail, watch: this.#watch, facts: this.facts });
   }
 
   /**
@@ -143,7 +147,7 @@ export class Reader {
   }
 
   #source(record: TaskRecord): PageSource {
-    return { record, store: this.#store, follow: (options) => this.follow(record.task, options) };
+    return { record, store: this.#store, facts: this.facts, follow: (options) => this.follow(record.task, options) };
   }
 }
 

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { TestContext } from 'node:test';
-import { encodeGap, CHUNK_HEADER_BYTES, readHeader, type GapReason } from '../shared/chunk.ts';
+import { encodeGap, CHUNK_HEADER_BYTES, readHeader } from '../shared/chunk.ts';
+import type { GapReason } from '../shared/gap-reasons.ts';
 import { encodeLines } from '../shared/columns.ts';
 import { advanceDigest, EMPTY_DIGEST } from '../shared/digest.ts';
 import { kindOf, type Level, type Source } from '../shared/line.ts';
@@ -18,7 +18,7 @@ export type TestLine =
   string | { text: string; source?: Source; level?: Level; time?: number; flags?: number; metadata?: string };
 
 /** A relay's reading half over a real store in a temporary folder, gone after the test. */
-export async function openReading(t: TestContext): Promise<Reading> {
+export async function openReading(t: Lasting): Promise<Reading> {
   const folder = await mkdtemp(join(tmpdir(), 'keruta-reading-'));
   const path = join(folder, 'store.db');
   const store = await openSqliteStore({ path });
@@ -28,6 +28,11 @@ export async function openReading(t: TestContext): Promise<Reading> {
     await rm(folder, { recursive: true });
   });
   return { path, store, tail, reader: new Reader({ store, tail }) };
+}
+
+/** A test, or several of them, after which something is to be ended. */
+export interface Lasting {
+  after(end: () => Promise<void>): void;
 }
 
 export interface Reading {
@@ -50,17 +55,20 @@ export class TestRun {
   lines = 0;
   bytes = 0;
   digest = EMPTY_DIGEST;
-  readonly #reading: Pick<Reading, 'store'> & { tail?: Tail };
+  readonly #reading: Pick<Reading, 'store'> & { tail?: Pick<Tail, 'stored'> };
   #fence = 0;
   /** A run opens after what was done before it. */
   readonly #openedAt = (clock += 10_000);
 
-  constructor(reading: Pick<Reading, 'store'> & { tail?: Tail }, task: string) {
+  constructor(reading: Pick<Reading, 'store'> & { tail?: Pick<Tail, 'stored'> }, task: string) {
     this.#reading = reading;
     this.task = task;
   }
 
-  async open(labels: Record<string, string> = {}): Promise<this> {
+  async open(
+    labels: Record<string, string> = {},
+    more: { pipelineId?: string; workerId?: string } = {},
+  ): Promise<this> {
     const opened = await this.#reading.store.open({
       task: this.task,
       run: this.run,
@@ -70,6 +78,7 @@ export class TestRun {
       startedAt: this.#openedAt,
       ackedSeq: 0,
       now: this.#openedAt,
+      ...more,
     });
     this.#fence = opened.fence;
     return this;

@@ -7,6 +7,7 @@ import { registerKerutaRoutes } from './api/keruta/routes.ts';
 import { serveNestedAgent } from './api/keruta/nested-agent.ts';
 import { registerWriteRoutes } from './api/keruta/post.ts';
 import { serveViewer } from './api/keruta/viewer.ts';
+import type { PublicApi } from './api/public-api.ts';
 import { openEntrance } from './auth/entrance.ts';
 import { lockFile, storeFile } from './data-folder.ts';
 import { DiskGuard } from './disk.ts';
@@ -16,6 +17,7 @@ import { registerHttpLink } from './http-link.ts';
 import { Ingest } from './ingest.ts';
 import { Limits } from './limits/limits.ts';
 import { openLog } from './log.ts';
+import { MergedReader } from './merged/merged-reader.ts';
 import { Intake } from './metrics/intake.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { registerMetrics } from './metrics/routes.ts';
@@ -25,7 +27,9 @@ import { Senders } from './senders/senders.ts';
 import { startServer } from './server.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { StoreWatch } from './store-watch.ts';
-import type { StoreError } from './store/store.ts';
+import { StoreError } from './store/store.ts';
+import { certificateChanged, diskChanged, relayStarted, relayStopping, runUnverified } from './system-events.ts';
+import { SystemLog } from './system-log.ts';
 import { Tail } from './tail.ts';
 import { startUpkeep } from './upkeep.ts';
 
@@ -72,9 +76,11 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
 
     const tail = new Tail({ store });
     const reader = new Reader({ store, tail });
+    const merged = new MergedReader({ store, reader });
+    tail.onForget = (task, throughLine) => merged.tail.forget(task, throughLine);
 
     const intake = new Intake({
-      tail,
+      tails: [tail, merged],
       followed: reader.followed,
       onLatency: (ms) => metrics.stored(ms),
       now: Date.now,
@@ -88,6 +94,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
       limits,
       meter: metrics,
       disk,
+      onUnverified: (run) => systemLog.say(runUnverified(run)),
       onFatal,
       log,
       windowBytes: config.windowBytes,
@@ -100,6 +107,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
         disk.state,
         disk.state.room ? 'there is room again: agents are let in' : 'no room: agents are sent away',
       );
+      systemLog.say(diskChanged(disk.state));
       ingest.diskChanged();
     };
 
@@ -114,7 +122,19 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     await senders.start();
     parts.started(() => senders.stop());
 
-    const writes = startUpkeep({ config, store, tail, metrics, log, onFatal, parts });
+    const systemLog = new SystemLog({
+      senders,
+      onError: (error) => {
+        if (error instanceof StoreError && !error.retry) onFatal(error);
+      },
+      now: Date.now,
+    });
+    if (config.systemLog) systemLog.start();
+    parts.started(() => systemLog.stop());
+    const { tls } = entrance;
+    if (tls !== undefined) parts.started(tls.keep(() => systemLog.say(certificateChanged())));
+
+    const writes = startUpkeep({ config, store, tail, metrics, log, systemLog, onFatal, parts });
     const eventLoop = new EventLoopCheck();
     eventLoop.start();
     parts.started(() => eventLoop.stop());
@@ -125,9 +145,11 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     });
 
     const speakers = { reader, senders, limits, maxMessageBytes: config.maxMessageBytes, meter: metrics, log };
+    const apis: PublicApi[] = [];
     const server = await startServer({
       ...entrance,
       health,
+      apis,
       routes: (api) => {
         registerKerutaRoutes(api, { store, reader });
         registerWriteRoutes(api, { store, reader, senders, agents: ingest });
@@ -144,7 +166,13 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
       meter: metrics,
       agents: ingest,
       serveViewer: (socket, viewer) =>
-        serveViewer(socket, { ...viewer, ...speakers, sessionTimeoutMs: config.sessionTimeoutMs }),
+        serveViewer(socket, {
+          ...viewer,
+          ...speakers,
+          merged,
+          pipelines: store,
+          sessionTimeoutMs: config.sessionTimeoutMs,
+        }),
       serveNestedAgent: (socket, agent) => serveNestedAgent(socket, { ...agent, ...speakers }),
       compression: config.compression,
       log,
@@ -152,7 +180,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     });
     parts.started(() => server.stop());
     metrics.watch({
-      ...{ intake, ingest, tail, store },
+      ...{ intake, ingest, tails: [tail, merged.tail], store },
       connections: () => ({ agents: ingest.connections, viewers: server.viewers() }),
       traffic: () => server.traffic,
       followed: reader.followed,
@@ -162,11 +190,13 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     });
     parts.started(async () => {
       health.drain();
+      systemLog.say(relayStopping());
       // Without a store there is nothing to go on with.
       if (!fatal) await delay(config.drainDelayMs);
     });
     // What is stopped already must not seem to have started.
     if (parts.stopping) throw new Error('the store was beyond use before the relay listened; its log says more');
+    systemLog.say(relayStarted({ version: packageJson.version, epoch: store.epoch() }));
     return { url: server.url, urls: server.urls, authRequired: auth.required, stop, stopped: ended.promise };
   } catch (error) {
     await parts.stop();

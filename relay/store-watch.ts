@@ -7,6 +7,8 @@ import type {
   ExpirePolicy,
   OpenedRun,
   OpenRun,
+  PipelineQuery,
+  PipelineRecord,
   Read,
   RunRecord,
   Store,
@@ -17,6 +19,8 @@ import type {
   TaskQuery,
   TaskRecord,
   Trimmed,
+  Walk,
+  Walked,
 } from './store/store.ts';
 
 /**
@@ -77,6 +81,10 @@ export class StoreWatch implements Store {
     return this.#store.read(read);
   }
 
+  walk(walk: Walk): Promise<Walked> {
+    return this.#store.walk(walk);
+  }
+
   head(task: string): Promise<TaskHead | undefined> {
     return this.#store.head(task);
   }
@@ -93,6 +101,14 @@ export class StoreWatch implements Store {
     return this.#store.nextPosition();
   }
 
+  change(): Promise<number> {
+    return this.#store.change();
+  }
+
+  waitChange(past: number, signal: AbortSignal): Promise<void> {
+    return this.#store.waitChange(past, signal);
+  }
+
   tasks(query: TaskQuery): Promise<TaskRecord[]> {
     return this.#store.tasks(query);
   }
@@ -101,8 +117,16 @@ export class StoreWatch implements Store {
     return this.#store.task(task);
   }
 
-  runs(task: string): Promise<RunRecord[]> {
-    return this.#store.runs(task);
+  pipelines(query: PipelineQuery): Promise<PipelineRecord[]> {
+    return this.#store.pipelines(query);
+  }
+
+  pipeline(pipelineId: string): Promise<PipelineRecord | undefined> {
+    return this.#store.pipeline(pipelineId);
+  }
+
+  runs(task: string, only?: readonly string[]): Promise<RunRecord[]> {
+    return this.#store.runs(task, only);
   }
 
   trim(task: string, throughLine: number): Promise<Trimmed> {

@@ -2,6 +2,7 @@ import { Block } from './block.ts';
 import type { GapEvent } from './cursor.ts';
 import type { Filter } from './filter.ts';
 import type { PageSource } from './page.ts';
+import { filterFor } from './run-facts.ts';
 import type { Store, StoredChunk } from './store/store.ts';
 
 /** Some lines of a task that follow each other, and how many of them match. */
@@ -39,8 +40,8 @@ async function* search(
 }
 
 async function* readHeaders(
-  { record, store }: PageSource,
-  { filter, from = 1, signal }: SurveyOptions,
+  { record, store, facts }: PageSource,
+  { filter: given, from = 1, signal }: SurveyOptions,
 ): AsyncGenerator<Stretch, void, undefined> {
   const { task, nextLine } = record;
   for (let line = from; line < nextLine;) {
@@ -48,9 +49,10 @@ async function* readHeaders(
     const stored = await store.read({
       from: { task, line },
       maxBytes: HEADERS_BYTES,
-      wants: { ...filter.wants, headersOnly: true },
+      wants: { ...given.wants, headersOnly: true },
     });
     if (stored.length === 0) return;
+    const filter = await filterFor(stored, { filter: given, task, facts });
     for (const segment of stored) {
       const { firstLine } = segment;
       if (firstLine >= nextLine) return;

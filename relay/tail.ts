@@ -1,4 +1,4 @@
-import { endLine, toSegment, type Segment } from './block.ts';
+import { bytesOf, endLine, ownSegment, toSegment, type Segment } from './block.ts';
 import type { Store, Stored, Wants } from './store/store.ts';
 
 /**
@@ -9,6 +9,8 @@ import type { Store, Stored, Wants } from './store/store.ts';
  * Appends that other relays made never pass by here, so it serves only an unbroken range whose line numbers it knows.
  */
 export class Tail {
+  /** Told of what `forget` is told, and without a task of what `forgetTrimmed` is. */
+  onForget: (task?: string, throughLine?: number) => void = () => undefined;
   readonly #store: Store;
   readonly #maxBytes: number;
   readonly #maxTaskBytes: number;
@@ -35,10 +37,12 @@ export class Tail {
   /** Lines of a task at or below `throughLine` were trimmed: they are not handed out any more. */
   forget(task: string, throughLine: number): void {
     this.#tasks.get(task)?.forget(throughLine);
+    this.onForget(task, throughLine);
   }
 
   /** Lines of any task may have been trimmed. */
   async forgetTrimmed(): Promise<void> {
+    this.onForget();
     for (const task of [...this.#tasks.keys()]) {
       const head = await this.#store.head(task);
       if (head !== undefined) this.forget(task, head.trimmedLine);
@@ -129,7 +133,7 @@ class TaskTail {
       if (stored.firstLine < end) return;
       this.clear();
     }
-    this.#push(toSegment(ownBytes(stored)));
+    this.#push(ownSegment(stored));
   }
 
   /** Whole segments go; what is left of one that reaches beyond is read from the store. */
@@ -164,7 +168,7 @@ class TaskTail {
 
   async #fetch({ line, maxBytes, wants }: ReadThrough): Promise<readonly Segment[]> {
     const stored = await this.#store.read({ from: { task: this.#task, line }, maxBytes, ...(wants && { wants }) });
-    const segments = stored.map((one) => toSegment(this.readers > 0 ? ownBytes(one) : one));
+    const segments = stored.map((one) => (this.readers > 0 ? ownSegment(one) : toSegment(one)));
     const whole = segments.every((segment) => segment.kind === 'gap' || segment.hasBody);
     // What was asked for before a trim may come back after it.
     if (segments.length > 0 && segments[0].firstLine <= this.#trimmedLine) return segments;
@@ -177,8 +181,8 @@ class TaskTail {
 
   #push(segment: Segment): void {
     this.#segments.push(segment);
-    if (segment.kind === 'block') segment.onGrow = (bytes) => this.#grow(bytes);
-    this.#grow(bytesOf(segment));
+    if (segment.kind === 'block') segment.keep(this);
+    this.grew(bytesOf(segment));
   }
 
   get length(): number {
@@ -201,29 +205,14 @@ class TaskTail {
   }
 
   #letGo(segment: Segment): void {
-    if (segment.kind === 'block') segment.onGrow = undefined;
-    this.#grow(-bytesOf(segment));
+    if (segment.kind === 'block') segment.letGo(this);
+    this.grew(-bytesOf(segment));
   }
 
-  #grow(bytes: number): void {
+  grew(bytes: number): void {
     this.bytes += bytes;
     this.#onGrow(bytes);
   }
-}
-
-function bytesOf(segment: Segment): number {
-  return segment.kind === 'block' ? segment.bytes : GAP_BYTES;
-}
-
-/**
- * A chunk may be a slice of what a socket read at once, or of a page from the store: keeping it would keep all of that,
- * uncounted. Only what makes up most of its memory is kept as it is.
- */
-function ownBytes(stored: Stored): Stored {
-  if (stored.kind === 'gap' || stored.body === undefined) return stored;
-  const { header, body } = stored;
-  if (body.length > MAX_COPIED_BYTES && 2 * body.length > body.buffer.byteLength) return stored;
-  return { ...stored, header: Buffer.from(header), body: Buffer.from(body) };
 }
 
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -231,5 +220,3 @@ const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_TASK_BYTES = 16 * 1024 * 1024;
 /** What one reader takes at once. */
 const MAX_SEGMENTS = 256;
-const MAX_COPIED_BYTES = 16 * 1024;
-const GAP_BYTES = 256;

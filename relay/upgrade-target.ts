@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { KerutaError } from '../shared/errors.ts';
 import { taskIdProblem } from '../shared/task-id.ts';
+import { VIEW_SUBPROTOCOL } from '../shared/viewer-messages.ts';
 import { SUBPROTOCOL } from '../shared/wire.ts';
 
-/** What a request for a WebSocket wants. */
-export type Target = { kind: 'agent' | 'viewer'; task: string } | { kind: 'nested' };
+/** What a request for a WebSocket wants. A viewer may say later which tasks it is about. */
+export type Target = { kind: 'agent'; task: string } | { kind: 'viewer'; task?: string } | { kind: 'nested' };
 
 /** What a path and its subprotocols ask for. Throws a KerutaError for what is not here. */
 export function targetOf(request: IncomingMessage): Target {
@@ -14,13 +15,22 @@ export function targetOf(request: IncomingMessage): Target {
   }
   const path = (request.url ?? '').split('?', 1)[0];
   if (/^\/ws\/agent\/?$/.test(path)) return { kind: 'nested' };
+  if (/^\/ws\/?$/.test(path)) {
+    if (offered(request).includes(VIEW_SUBPROTOCOL)) return { kind: 'viewer' };
+    // It would wait for lines that nobody has asked for.
+    const message = `/ws wants the subprotocol ${VIEW_SUBPROTOCOL}; without it, connect to /ws/tasks/{taskId}.`;
+    throw new KerutaError('INVALID_INPUT', message);
+  }
   return { kind: wantsChunks(request) ? 'agent' : 'viewer', task: taskOf(path) };
 }
 
 function taskOf(path: string): string {
   const encoded = /^\/ws\/tasks\/([^/]*)\/?$/.exec(path)?.[1];
   if (encoded === undefined)
-    throw new KerutaError('NOT_FOUND', 'There is no WebSocket here; they are at /ws/tasks/{taskId} and /ws/agent.');
+    throw new KerutaError(
+      'NOT_FOUND',
+      'There is no WebSocket here; they are at /ws/tasks/{taskId}, /ws and /ws/agent.',
+    );
   let task: string;
   try {
     task = decodeURIComponent(encoded);

@@ -154,7 +154,7 @@ export class Upgrades {
     });
   }
 
-  #view(webSocket: WebSocket, taskId: string, caller: Caller | undefined, { visit }: Upgrade): void {
+  #view(webSocket: WebSocket, taskId: string | undefined, caller: Caller | undefined, { visit }: Upgrade): void {
     let forget = caller && this.#watch(webSocket, caller.principal, { endsWithToken: true });
     const authenticate = async (token: string): Promise<Principal> => {
       const { principal } = await this.#options.door.admitToken(token, visit);
@@ -212,9 +212,10 @@ export interface Agents {
   stop(): Promise<void>;
 }
 
-/** Who wants to look at a task, or to write to it in JSON. */
+/** Who wants to look at tasks, or to write to them in JSON. */
 export interface Viewer {
-  taskId: string;
+  /** The path's, if it names one. */
+  taskId: string | undefined;
   /** Undefined: a token is required, and none came with the upgrade. */
   caller: Caller | undefined;
   /** What is known of it also without a token. */

@@ -7,13 +7,15 @@ import type { Parts } from './parts.ts';
 import { Retention } from './retention.ts';
 import { StoreError } from './store/store.ts';
 import type { StoreWatch } from './store-watch.ts';
+import { agentLost, linesExpired } from './system-events.ts';
+import type { SystemLog } from './system-log.ts';
 import type { Tail } from './tail.ts';
 
 /**
  * What a store needs done to it every so often: runs whose agents fell silent are marked as lost, and what is too old
  * or too much is forgotten. Answers what is known of its writes by that, for health.
  */
-export function startUpkeep({ config, store, tail, metrics, log, onFatal, parts }: UpkeepParts): WriteWatch {
+export function startUpkeep({ config, store, tail, metrics, log, systemLog, onFatal, parts }: UpkeepParts): WriteWatch {
   const writes = new WriteWatch(() => store.waitingMs);
   const failed = (what: string) => (error: unknown) => {
     writes.failed(error);
@@ -28,6 +30,7 @@ export function startUpkeep({ config, store, tail, metrics, log, onFatal, parts 
     onLost: (run) => {
       metrics.lostAgent();
       log.warn(run, 'lost an agent');
+      systemLog.say(agentLost(run));
     },
     onError: failed('could not look for lost agents'),
     now: Date.now,
@@ -47,6 +50,7 @@ export function startUpkeep({ config, store, tail, metrics, log, onFatal, parts 
       metrics.expired(expired);
       if (expired.chunks === 0) return;
       log.info(expired, 'forgot lines that were too old or too many');
+      systemLog.say(linesExpired(expired));
       await tail.forgetTrimmed();
     },
     onError: failed('could not forget old lines'),
@@ -66,6 +70,7 @@ interface UpkeepParts {
   tail: Tail;
   metrics: Metrics;
   log: Logger;
+  systemLog: Pick<SystemLog, 'say'>;
   onFatal: (error: StoreError) => void;
   parts: Parts;
 }

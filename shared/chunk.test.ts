@@ -11,11 +11,11 @@ import {
   CODEC_ZSTD,
   encodeChunk,
   encodeGap,
-  GAP_REASONS,
   MAX_CHUNK_BYTES,
   MAX_LINES,
   readHeader,
 } from './chunk.ts';
+import { GAP_REASONS } from './gap-reasons.ts';
 import { clipChunk, decodeLines, decompress, encodeLines, type LineInput } from './columns.ts';
 import { KIND_CR, kindOf, PAIRS } from './line.ts';
 

@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { GAP_REASONS, type GapReason } from './gap-reasons.ts';
 import { PAIRS } from './line.ts';
 import { formatUlid, ULID_BYTES, writeUlid } from './ulid.ts';
 
@@ -57,10 +58,6 @@ export const MAX_LINES = 65_535;
 /** A gap's count is u32; more missing lines take more gaps. */
 export const MAX_GAP_LINES = 0xffff_ffff;
 const MAX_U48 = 2 ** 48 - 1;
-
-/** Why lines are missing, by their byte in a gap's header. Append only. */
-export const GAP_REASONS = ['dropped', 'rejected', 'corrupt', 'trimmed', 'acked-then-lost', 'agent-died'] as const;
-export type GapReason = (typeof GAP_REASONS)[number];
 
 export interface ChunkHeader {
   codec: number;

@@ -49,6 +49,12 @@ export const ERRORS = {
     retry: false,
     hint: 'Check the task id; GET /api/v1/tasks lists the tasks.',
   },
+  PIPELINE_NOT_FOUND: {
+    status: 404,
+    close: 4004,
+    retry: false,
+    hint: 'Check the pipeline id; GET /api/v1/pipelines lists the pipelines.',
+  },
   CONFLICT: {
     status: 409,
     close: 4006,

@@ -53,3 +53,16 @@ describe('metadata that can’t be read is refused', () => {
     });
   }
 });
+
+test('worker ids are taken as they are: they may hold commas', () => {
+  const workers = (given: unknown): unknown => readFilter({ workers: given }).workers;
+  assert.deepEqual(workers(undefined), []);
+  assert.deepEqual(workers('pod-1, the first'), ['pod-1, the first']);
+  assert.deepEqual(workers(['a', '', 'b']), ['a', 'b']);
+  for (const given of [7, {}, [['a']], Array(101).fill('a')]) {
+    assert.throws(
+      () => readFilter({ workers: given }, { workers: 'worker' }),
+      /^KerutaError: worker (must be|has more)/,
+    );
+  }
+});

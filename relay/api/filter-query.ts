@@ -12,6 +12,7 @@ export interface FilterInput {
   q?: unknown;
   regex?: unknown;
   runs?: unknown;
+  workers?: unknown;
   /** Metadata by key: an object whose values are text, numbers or booleans. */
   meta?: unknown;
 }
@@ -24,6 +25,7 @@ export function readFilter(input: FilterInput, names: Partial<Record<keyof Filte
     sources: readList(input.sources, name('sources')).map((text) => readSource(text, name('sources'))),
     text: readTexts(input.q, name('q')).filter((text) => text !== ''),
     runs: readList(input.runs, name('runs')).map((text) => readRun(text, name('runs'))),
+    workers: readTexts(input.workers, name('workers')).filter((text) => text !== ''),
   };
   const regex = readTexts(input.regex, name('regex'));
   if (regex.length > 1) throw new KerutaError('INVALID_INPUT', `${name('regex')} may be given once.`);

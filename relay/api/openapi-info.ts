@@ -19,6 +19,9 @@ export function openapiInfo(version: string): FastifyDynamicSwaggerOptions['open
     tags: [
       { name: 'logs', description: "Lines of a task's log" },
       { name: 'tasks', description: 'Tasks and their runs' },
+      { name: 'pipelines', description: 'Groups of tasks' },
+      { name: 'stratal', description: "Stratal's API: streams, pages and downloads of job runs and task runs" },
+      { name: 'otto', description: "Otto's API: logs and progress as server-sent events" },
       { name: 'health', description: 'For probes; no token is needed' },
       { name: 'operation', description: 'For those who run the relay' },
     ],

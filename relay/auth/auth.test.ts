@@ -20,6 +20,16 @@ const allowed: [string, Credentials, string][] = [
     'token:1',
   ],
   ['a cookie among others', { headers: { cookie: 'a=b; keruta_token=first-token; c' } }, 'token:1'],
+  [
+    "the cookie of Otto's clients",
+    { headers: { cookie: 'access_token=first-token' }, url: '/api/v1/log-streaming/stream?level=INFO' },
+    'token:1',
+  ],
+  [
+    'a good cookie beside a bad one',
+    { headers: { cookie: 'keruta_token=old; access_token=first-token' }, url: '/socket.io/?EIO=4' },
+    'token:1',
+  ],
   ['a header before a cookie', { headers: { cookie: 'keruta_token=old', 'x-api-key': 'first-token' } }, 'token:1'],
 ];
 
@@ -36,15 +46,22 @@ const without: [string, Credentials][] = [
   ['an empty token', { headers: { authorization: 'Bearer ' }, url: '/?token=' }],
   ['another scheme', { headers: { authorization: 'Basic first-token' } }],
   ['a token in the path', { headers: {}, url: '/token=first-token' }],
-  ['a cookie where none is allowed', { headers: { cookie: 'keruta_token=first-token' } }],
+  [
+    "the cookie of Otto's clients elsewhere",
+    { headers: { cookie: 'access_token=first-token' }, url: '/api/v1/tasks?x=/socket.io/' },
+  ],
   ['another cookie', { headers: { cookie: 'xkeruta_token=first-token; keruta_token' } }],
 ];
 
 for (const [what, request] of without) {
   test(`finds no token: ${what}`, async () => {
-    assert.equal(await auth.authenticate(request), undefined);
+    assert.equal(await auth.authenticate(request, { cookieAllowed: true }), undefined);
   });
 }
+
+test('finds no token: a cookie where none is allowed', async () => {
+  assert.equal(await auth.authenticate({ headers: { cookie: 'keruta_token=first-token' } }), undefined);
+});
 
 const refused: [string, Credentials, RegExp][] = [
   ['a wrong token', { headers: { authorization: 'Bearer first-toke' } }, /not known/],

@@ -25,7 +25,7 @@ export class Door {
   }
 
   /** The address that a request comes from. */
-  addressOf({ socket, headers }: IncomingMessage): string {
+  addressOf({ socket, headers }: Request): string {
     return this.#options.proxies.clientOf(socket.remoteAddress, headers['x-forwarded-for']?.toString());
   }
 
@@ -33,7 +33,7 @@ export class Door {
    * Who makes a request. Rejects with a KerutaError: UNAUTHORIZED without a good token, FORBIDDEN for a page that may
    * not ask, RATE_LIMIT_EXCEEDED after too many wrong tokens, AUTH_UNAVAILABLE if it can't be found out now.
    */
-  async admit(request: IncomingMessage, visit: Visit): Promise<Caller> {
+  async admit(request: Request, visit: Visit): Promise<Caller> {
     const { auth, origins } = this.#options;
     const { origin, host } = request.headers;
     // Even what a page may not read, it may send.
@@ -53,7 +53,7 @@ export class Door {
    */
   async admitWebSocket(request: IncomingMessage, visit: Visit): Promise<Caller | undefined> {
     const { origin, host } = request.headers;
-    if (origin !== undefined && !this.#mayConnect(origin, host)) {
+    if (origin !== undefined && !this.mayConnect(origin, host)) {
       throw new KerutaError('FORBIDDEN', `A page of ${JSON.stringify(origin)} may not connect here.`);
     }
     const known = origin !== undefined && this.origins.known(origin, host);
@@ -62,19 +62,22 @@ export class Door {
     return principal && { ...visit, principal };
   }
 
+  /**
+   * Whether a page may have a connection that lasts. Where tokens are required, it can do nothing without one that it
+   * must know; else only our own may come.
+   */
+  mayConnect(origin: string, host: string | undefined): boolean {
+    const { auth, origins } = this.#options;
+    return origins.mayReadOpen(origin, host) || (auth.required && !origins.configured);
+  }
+
   /** Who a token that came later belongs to. Rejects as `admit` does. */
   async admitToken(token: string, visit: Visit): Promise<Caller> {
     const principal = await this.#counted(visit.address, () => this.auth.token(token));
     return { ...visit, principal };
   }
 
-  /** Where tokens are required, a page can do nothing without one that it must know; else only our own may come. */
-  #mayConnect(origin: string, host: string | undefined): boolean {
-    const { auth, origins } = this.#options;
-    return origins.mayReadOpen(origin, host) || (auth.required && !origins.configured);
-  }
-
-  async #principal(request: IncomingMessage, { visit, cookie, certificate }: Ambient): Promise<Principal | undefined> {
+  async #principal(request: Request, { visit, cookie, certificate }: Ambient): Promise<Principal | undefined> {
     const { auth, certificateScopes } = this.#options;
     if (!auth.required) this.#checkName(request);
     const find = () => auth.authenticate(request, { cookieAllowed: cookie });
@@ -82,7 +85,7 @@ export class Door {
     return found ?? (certificate ? certificatePrincipal(request.socket, certificateScopes) : undefined);
   }
 
-  #checkName({ headers: { host }, socket }: IncomingMessage): void {
+  #checkName({ headers: { host }, socket }: Request): void {
     const { origins, openToAll } = this.#options;
     if (openToAll || socket.remoteAddress === undefined || origins.namesOpen(host)) return;
     throw new KerutaError(
@@ -103,6 +106,9 @@ export class Door {
     }
   }
 }
+
+/** What is looked at of a request; gRPC's calls have as much. */
+export type Request = Pick<IncomingMessage, 'headers' | 'method' | 'url' | 'socket'>;
 
 export interface DoorOptions {
   auth: Auth;

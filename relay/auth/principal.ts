@@ -45,6 +45,13 @@ export class Principal {
     return this.grants.some((grant) => grants(grant.scope, scope));
   }
 
+  /** Whether the scope is granted on every task. */
+  everywhere(scope: Scope): boolean {
+    return this.grants.some(
+      (grant) => grants(grant.scope, scope) && grant.tasks === undefined && grant.labels === undefined,
+    );
+  }
+
   /** Whether the scope is granted on this task. */
   may(scope: Scope, { task, labels = {} }: Subject): boolean {
     return this.grants.some(
@@ -61,19 +68,13 @@ export class Principal {
 
   /** Throws a KerutaError FORBIDDEN unless the scope is granted: on the task if one is given, else on all tasks. */
   require(scope: Scope, subject?: Subject): void {
-    const granted = subject === undefined ? this.#everywhere(scope) : this.may(scope, subject);
+    const granted = subject === undefined ? this.everywhere(scope) : this.may(scope, subject);
     if (!granted) throw forbidden(scope, subject?.task);
   }
 
   /** As `require`, where the labels of the task can't be known yet. */
   requireIfLabelled(scope: Scope, task: string): void {
     if (!this.mayIfLabelled(scope, task)) throw forbidden(scope, task);
-  }
-
-  #everywhere(scope: Scope): boolean {
-    return this.grants.some(
-      (grant) => grants(grant.scope, scope) && grant.tasks === undefined && grant.labels === undefined,
-    );
   }
 }
 

@@ -1,10 +1,10 @@
-import { GAP_REASONS, type GapReason } from '../../shared/chunk.ts';
+import { GAP_REASONS, type GapReason } from '../../shared/gap-reasons.ts';
 import { PAIRS } from '../../shared/line.ts';
 import type { Stored } from '../store/store.ts';
 
 /**
  * What was stored, counted by the headers of chunks: a few additions a chunk, whatever its lines. Stands between those
- * who store and the tail, which it tells, too.
+ * who store and the tails, which it tells, too.
  */
 export class Intake {
   /** Lines by pair (`source * 4 + level`). */
@@ -14,13 +14,13 @@ export class Intake {
   /** Of chunks, as they are stored. */
   bytes = 0;
   textBytes = 0;
-  readonly #tail: { stored(stored: Stored): void };
+  readonly #tails: readonly { stored(stored: Stored): void }[];
   readonly #followed: { stored(task: string, nextLine: number): void };
   readonly #onLatency: (ms: number) => void;
   readonly #now: () => number;
 
-  constructor({ tail, followed, onLatency, now }: IntakeOptions) {
-    this.#tail = tail;
+  constructor({ tails, followed, onLatency, now }: IntakeOptions) {
+    this.#tails = tails;
     this.#followed = followed;
     this.#onLatency = onLatency;
     this.#now = now;
@@ -28,7 +28,7 @@ export class Intake {
   }
 
   stored(stored: Stored): void {
-    this.#tail.stored(stored);
+    for (const tail of this.#tails) tail.stored(stored);
     this.#followed.stored(stored.task, stored.firstLine + stored.count);
     if (stored.kind === 'gap') {
       this.missing[stored.reason] += stored.count;
@@ -49,7 +49,7 @@ export class Intake {
 }
 
 export interface IntakeOptions {
-  tail: { stored(stored: Stored): void };
+  tails: readonly { stored(stored: Stored): void }[];
   followed: { stored(task: string, nextLine: number): void };
   /** A chunk was stored so many ms after its oldest line was written, by the clocks of both. */
   onLatency: (ms: number) => void;

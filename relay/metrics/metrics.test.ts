@@ -158,7 +158,7 @@ test('a store that answers nothing does not hide the rest, and how long it has b
     connections: () => ({ agents: 0, viewers: 0 }),
     traffic: () => ({ read: 0, written: 0 }),
     followed: { delivered: 0, readers: 0, lag: () => ({ most: 0, all: 0 }) },
-    tail: { bytes: 0 },
+    tails: [{ bytes: 0 }],
     store: { size: () => new Promise(() => undefined), waitingMs: 7000 },
     disk: () => ({ room: true, freeBytes: 1 }),
     health: () => Promise.resolve({ status: 'healthy', timestamp: '', checks: {} }),

@@ -29,6 +29,8 @@ export class Metrics implements IngestMeter {
   readonly #expired: Counter<'unit'>;
   readonly #commits: Histogram;
   readonly #merged: Counter<'unit'>;
+  readonly #connections = new Map<string, (() => number)[]>();
+  readonly #entries: Counter<'answer'>;
 
   constructor(version: string) {
     this.#latency = this.#histogram('keruta_log_latency_seconds', {
@@ -62,6 +64,8 @@ export class Metrics implements IngestMeter {
       'Small chunks that were merged, and what became of them',
       'unit',
     );
+    this.#entries = this.#counter('keruta_grpc_entries_total', "Entries of workers' gRPC streams, by answer", 'answer');
+    for (const answer of ['ACK', 'RETRY', 'DROP']) this.#entries.inc({ answer }, 0);
     for (const unit of ['chunks', 'into', 'lines']) this.#merged.inc({ unit }, 0);
     for (const type of Object.keys(ERRORS)) this.#errors.inc({ type }, 0);
     for (const status of ['2xx', '3xx', '4xx', '5xx']) this.#requests.inc({ status }, 0);
@@ -84,7 +88,7 @@ export class Metrics implements IngestMeter {
 
   /** Adds what the parts of the relay know themselves. */
   watch(sources: MetricSources): void {
-    const { intake, ingest, connections, traffic, followed, tail, store, disk, health, windowBytes } = sources;
+    const { intake, ingest, connections, traffic, followed, tails, store, disk, health, windowBytes } = sources;
     this.#total('keruta_logs_total', 'Lines that were stored', ['source', 'level'], () =>
       SOURCES.flatMap((source, i) =>
         LEVELS.map((level, j): Sample => [{ source, level }, intake.lines[i * LEVELS.length + j]]),
@@ -96,13 +100,14 @@ export class Metrics implements IngestMeter {
     this.#total('keruta_missing_lines_total', 'Lines that never came or were given up, by why', ['reason'], () =>
       Object.entries(intake.missing).map(([reason, lines]): Sample => [{ reason }, lines]),
     );
-    this.#gauge('keruta_connections', 'WebSockets that are open', ['kind'], () => {
-      const { agents, viewers } = connections();
-      return [
-        [{ kind: 'agent' }, agents],
-        [{ kind: 'viewer' }, viewers],
-      ];
-    });
+    this.watchConnections('agent', () => connections().agents);
+    this.watchConnections('viewer', () => connections().viewers);
+    this.#gauge('keruta_connections', 'Connections that are open: WebSockets, and those of other kinds', ['kind'], () =>
+      Array.from(this.#connections, ([kind, counts]): Sample => [
+        { kind },
+        counts.reduce((sum, count) => sum + count(), 0),
+      ]),
+    );
     this.#gauge('keruta_runs_writing', 'Runs whose agents are connected', [], () => [[{}, ingest.runs]]);
     this.#total('keruta_websocket_bytes_total', 'Bytes over WebSockets', ['direction'], () => {
       const { read, written } = traffic();
@@ -113,7 +118,7 @@ export class Metrics implements IngestMeter {
     });
     this.#gauge('keruta_buffer_size', 'Bytes in memory', ['type'], () => [
       [{ type: 'ingest' }, ingest.pendingBytes],
-      [{ type: 'tail' }, tail.bytes],
+      [{ type: 'tail' }, tails.reduce((bytes, tail) => bytes + tail.bytes, 0)],
     ]);
     this.#gauge('keruta_buffer_limit', 'Bytes that these may have', ['type'], () => [
       [{ type: 'ingest' }, windowBytes],
@@ -141,8 +146,23 @@ export class Metrics implements IngestMeter {
     );
   }
 
+  /** Adds to the connections of a kind those that `count` says are open now. */
+  watchConnections(kind: string, count: () => number): void {
+    const counts = this.#connections.get(kind) ?? [];
+    counts.push(count);
+    this.#connections.set(kind, counts);
+  }
+
   stored(ms: number): void {
     this.#latency.observe(ms / 1000);
+  }
+
+  /** The mean of what `stored` was told, in ms; 0 before the first. */
+  async averageLatencyMs(): Promise<number> {
+    const { values } = await this.#latency.get();
+    const of = (end: string): number => values.find(({ metricName }) => metricName?.endsWith(end))?.value ?? 0;
+    const count = of('_count');
+    return count === 0 ? 0 : (1000 * of('_sum')) / count;
   }
 
   appended(ms: number): void {
@@ -157,6 +177,11 @@ export class Metrics implements IngestMeter {
     this.#merged.inc({ unit: 'chunks' }, chunks);
     this.#merged.inc({ unit: 'into' }, into);
     this.#merged.inc({ unit: 'lines' }, lines);
+  }
+
+  /** Entries of workers were answered alike. */
+  entriesAnswered(answer: 'ACK' | 'RETRY' | 'DROP', count: number): void {
+    this.#entries.inc({ answer }, count);
   }
 
   resumed(): void {
@@ -260,7 +285,7 @@ export interface MetricSources {
   /** Bytes over all WebSockets. */
   traffic: () => { read: number; written: number };
   followed: Pick<Followed, 'delivered' | 'readers' | 'lag'>;
-  tail: { readonly bytes: number };
+  tails: readonly { readonly bytes: number }[];
   store: { size(): Promise<StoreSize>; readonly waitingMs: number };
   disk: () => DiskState;
   health: () => Promise<HealthReport>;

@@ -36,19 +36,40 @@ export function readEntry(value: unknown, { now, levelOptional = false, name }: 
   return json === '{}' ? line : { ...line, metadata: json };
 }
 
+/** The level that a word stands for, in any case; undefined if it is none. */
+export function knownLevel(word: string): Level | undefined {
+  const upper = word.toUpperCase();
+  return LEVELS.find((one) => one === (OTHER_LEVELS.get(upper) ?? upper));
+}
+
+/** The source that a word names, in any case; undefined if it is none. */
+export function knownSource(word: string): Source | undefined {
+  return SOURCES.find((one) => one === word.toLowerCase());
+}
+
+/** The time that a sender wrote, ms since 1970; undefined if it is none, or lies outside of 1970 to 9999. */
+export function knownTime(timestamp: unknown): number | undefined {
+  try {
+    const time = Math.floor(readTime(timestamp, 'timestamp'));
+    return time >= 0 && time <= MAX_TIME ? time : undefined;
+  } catch (error) {
+    if (!(error instanceof KerutaError)) throw error;
+    return undefined;
+  }
+}
+
 type Wrong = (problem: string) => KerutaError;
 
 function entryLevel(level: unknown, wrong: Wrong): Level {
   if (isAbsent(level)) throw wrong('level is missing');
-  const upper = typeof level === 'string' ? level.toUpperCase() : '';
-  const known = LEVELS.find((one) => one === (OTHER_LEVELS.get(upper) ?? upper));
+  const known = typeof level === 'string' ? knownLevel(level) : undefined;
   if (known === undefined) throw wrong(`level is ${shown(level)}; it may be ${LEVELS.join(', ')}`);
   return known;
 }
 
 function entrySource(source: unknown, wrong: Wrong): Source {
   if (isAbsent(source)) return 'agent';
-  const known = SOURCES.find((one) => typeof source === 'string' && one === source.toLowerCase());
+  const known = typeof source === 'string' ? knownSource(source) : undefined;
   if (known === undefined) throw wrong(`source is ${shown(source)}; it may be ${SOURCES.join(', ')}`);
   return known;
 }

@@ -179,3 +179,30 @@ test('a store that does not answer is not waited for without end, and its late a
   assert.deepEqual(await sender.write([line('c')]), { firstLine: 2 });
   assert.deepEqual(await storedLines(reading, 't'), ['1 a', '2 c']);
 });
+
+test('a holding sender waits for the store however long, until the relay stops', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const commit: PromiseWithResolvers<void> = Promise.withResolvers();
+  let asked = 0;
+  const reading = await openReading(t);
+  const store = storeWith(reading.store, {
+    append: async (append) => {
+      asked++;
+      await commit.promise;
+      return reading.store.append(append);
+    },
+  });
+  const senders = await openSenders(t, { store, tail: reading.tail });
+  const sender = senders.holdingSender('t', () => ({ caller: SOMEBODY, by: SENT_BY.grpc }));
+  const held = sender.write([line('a')]);
+  await until(() => asked === 1);
+  const behind = assert.rejects(sender.write([line('b')]), /was not stored/);
+  for (let i = 0; i < 10; i++) t.mock.timers.tick(10_000);
+  const stopped = senders.stop();
+  const refused = assert.rejects(held, /is not known/);
+  await until(() => senders.draining);
+  t.mock.timers.tick(10_000);
+  await Promise.all([refused, behind]);
+  commit.resolve();
+  await stopped;
+});

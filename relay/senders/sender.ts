@@ -114,7 +114,11 @@ export class Sender {
   }
 
   async #inTime(works: Work[]): Promise<void> {
-    const patience = setTimeout(() => this.#giveUp(works), STORE_PATIENCE_MS);
+    let patience: NodeJS.Timeout | undefined;
+    const wait = (): void => {
+      patience = setTimeout(() => (this.#options.holds?.() === true ? wait() : this.#giveUp(works)), STORE_PATIENCE_MS);
+    };
+    wait();
     try {
       await this.#do(works);
     } catch (error) {
@@ -194,6 +198,8 @@ export interface SenderOptions {
   open: () => Promise<SentRun>;
   /** What fails takes all with it that waits behind it: the sender is told once, and comes back with all of it. */
   chained?: boolean;
+  /** Whether what was taken over is held for as long as the store stands still, since nobody would send it again. */
+  holds?: () => boolean;
   /** ms since 1970 */
   now: () => number;
 }

@@ -6,6 +6,7 @@ import type { DiskGuard } from '../disk.ts';
 import { toKerutaError } from '../http-errors.ts';
 import { STORE_PATIENCE_MS } from '../ingest-run.ts';
 import { StoreError, type RunRecord, type Store, type Stored, type TaskNote } from '../store/store.ts';
+import { refuseSystemTask } from '../system-task.ts';
 import { WindowBudget, type Flow, type Window } from '../window.ts';
 import { Keyed } from './keyed.ts';
 import { leftRuns } from './leftovers.ts';
@@ -15,16 +16,18 @@ import { Posts } from './posts.ts';
 import type { SocketLines } from './socket-lines.ts';
 import { Sender } from './sender.ts';
 import type { SenderLimits } from './sender-limits.ts';
-import { SENT_BY, SentRun, SUCCEEDED, type RunResult } from './sent-run.ts';
+import { WorkerRuns } from './worker-runs.ts';
+import { DIED, SENT_BY, SentRun, SUCCEEDED, type RunResult } from './sent-run.ts';
 
 /**
- * All who send lines without numbering them as agents do: sockets that speak JSON, and requests. Their runs are opened,
- * kept alive and ended here; those that an earlier process has left are gone on with.
+ * All who send lines without numbering them as agents do: sockets that speak JSON, requests, and workers with streams.
+ * Their runs are opened, kept alive and ended here; those that an earlier process has left are gone on with.
  */
 export class Senders {
   readonly posts: Posts;
   readonly keyed: Keyed;
   readonly orphans: Orphans;
+  readonly workers: WorkerRuns;
   /** Those that are open, to be swept. */
   readonly sockets = new Set<SocketLines>();
   readonly #options: SendersOptions;
@@ -41,6 +44,7 @@ export class Senders {
     this.#options = options;
     this.#budget = new WindowBudget(options.windowBytes ?? WINDOW_BYTES);
     this.orphans = new Orphans({ senders: this, graceMs: options.graceMs, now: this.now });
+    this.workers = new WorkerRuns({ senders: this, store: options.store, now: this.now });
     this.posts = new Posts({ senders: this, store: options.store, idleMs: options.postIdleMs, now: this.now });
     this.keyed = new Keyed({ senders: this, store: options.store, graceMs: options.graceMs, now: this.now });
   }
@@ -56,13 +60,15 @@ export class Senders {
     const opened = await Promise.all(
       left.map(async (record) => {
         const run = await SentRun.open(this.#parts, { ...record, ackedSeq: 0, now: this.now() });
-        if (record.agentVersion.startsWith(SENT_BY.key)) await run.end(SUCCEEDED, this.now());
+        const result = overBy(record.agentVersion);
+        if (result !== undefined) await run.end(result, this.now());
         return { record, run };
       }),
     );
     for (const { record, run } of opened) {
-      if (record.agentVersion.startsWith(SENT_BY.key)) continue;
-      if (record.agentVersion === SENT_BY.socket) this.orphans.add(this.#adopt(record, run), record);
+      if (overBy(record.agentVersion) !== undefined) continue;
+      if (record.agentVersion.startsWith(SENT_BY.grpc)) this.workers.adopt(run, record);
+      else if (record.agentVersion === SENT_BY.socket) this.orphans.add(this.#adopt(record, run), record);
       else this.posts.adopt(this.#adopt(record, run), record);
     }
     if (left.length > 0)
@@ -76,14 +82,23 @@ export class Senders {
     this.#draining = true;
     clearInterval(this.#sweeper);
     await this.#sweeping;
-    await this.posts.finish();
+    await Promise.all([this.posts.finish(), this.workers.finish()]);
     await Promise.all(Array.from(this.#senders, (sender) => sender.settled()));
   }
 
   /** A sender of a task; `by` says of what kind, as the run's `agentVersion`. Looked after until `release`. */
-  sender(task: string, { caller, by, run, chained = false }: NewSender): Sender {
-    const open = (): Promise<SentRun> => this.openRun(task, { caller, by, ...(run !== undefined && { run }) });
+  sender(task: string, { chained = false, ...run }: NewSender): Sender {
+    const open = (): Promise<SentRun> => this.openRun(task, run);
     return this.#watched(new Sender({ task, open, chained, now: this.now }));
+  }
+
+  /**
+   * A sender whose lines nobody sends again: what it has taken over is held for as long as the store stands still.
+   * `next` describes each run that it opens. Looked after until `release`.
+   */
+  holdingSender(task: string, next: () => NewRun, run?: SentRun): Sender {
+    const open = (): Promise<SentRun> => this.openRun(task, next());
+    return this.#watched(new Sender({ task, open, holds: () => !this.#draining, now: this.now }, run));
   }
 
   /**
@@ -106,23 +121,30 @@ export class Senders {
   }
 
   /**
-   * Opens a run that the relay writes. It has the labels that its task has, so that it changes nobody's permissions.
-   * Rejects with a KerutaError or StoreError.
+   * Opens a run that the relay writes. It has the labels that its task has, so that it changes nobody's permissions;
+   * whoever gives others beside them has looked at permissions. Rejects with a KerutaError or StoreError.
    */
-  async openRun(task: string, { caller, by, run }: NewRun): Promise<SentRun> {
+  async openRun(task: string, { caller, by, run, workerId = '', labels, pipelineId }: NewRun): Promise<SentRun> {
+    if (by !== SENT_BY.system) refuseSystemTask(task);
     const now = this.now();
     const known = await this.#options.store.task(task);
+    const pipeline = pipelineId ?? known?.pipelineId;
     return SentRun.open(this.#parts, {
       task,
       run: run ?? newUlid(now),
-      workerId: workerOf(caller),
-      labels: known?.labels ?? {},
-      ...(known?.pipelineId !== undefined && { pipelineId: known.pipelineId }),
+      workerId: workerId === '' ? workerOf(caller) : workerId,
+      labels: { ...known?.labels, ...labels },
+      ...(pipeline !== undefined && { pipelineId: pipeline }),
       agentVersion: by,
       startedAt: now,
       ackedSeq: 0,
       now,
     });
+  }
+
+  /** Whether it takes in no more. */
+  get draining(): boolean {
+    return this.#draining;
   }
 
   get limits(): SenderLimits {
@@ -134,18 +156,24 @@ export class Senders {
     for (const socket of this.sockets) socket.cancel(task, reason);
   }
 
-  /** Sets what is shown with a task. Resolves when it is durable; rejects as the store does. */
-  annotate(task: string, note: TaskNote): Promise<void> {
+  /** Sets what is shown with a task. Resolves when it is durable; rejects with a KerutaError or StoreError. */
+  async annotate(task: string, note: TaskNote): Promise<void> {
+    refuseSystemTask(task);
     return inTime(this.#options.store.annotate(task, note, this.now()));
   }
 
   /** Throws a KerutaError if nothing can be taken in now. */
   admit(): void {
+    this.admitHeld();
+    // What it was given already may stay in memory for long.
+    if (this.#silent) throw notAsked();
+  }
+
+  /** As `admit`, for what is held while the store stands still. */
+  admitHeld(): void {
     if (this.#draining) throw new KerutaError('DRAINING', 'The relay is stopping.');
     const { room, problem } = this.#options.disk.state;
     if (!room) throw new KerutaError('STORE_FULL', `The relay takes in nothing: ${problem ?? 'no room'}.`);
-    // What it was given already may stay in memory for long.
-    if (this.#silent) throw notAsked();
   }
 
   /** Room for what a request brought, until what is returned is called. Throws a KerutaError if there is none. */
@@ -194,11 +222,15 @@ export class Senders {
     if (this.#options.disk.state.room && !this.#silent)
       for (const [sender, result] of [...this.#unfinished]) void this.finish(sender, result);
     const seen = Array.from(this.#senders, (sender) => sender.sweep(now, this.#options.seenEveryMs));
-    await Promise.all([...seen, this.posts.sweep(), this.keyed.sweep(), this.orphans.sweep()]).catch(
-      (error: unknown) => {
-        this.#options.log.error({ err: this.failed(error) }, 'could not look after the runs of senders');
-      },
-    );
+    await Promise.all([
+      ...seen,
+      this.posts.sweep(),
+      this.keyed.sweep(),
+      this.orphans.sweep(),
+      this.workers.sweep(),
+    ]).catch((error: unknown) => {
+      this.#options.log.error({ err: this.failed(error) }, 'could not look after the runs of senders');
+    });
   }
 
   #adopt(record: { task: string; run: string; agentVersion: string; workerId: string }, run: SentRun): Sender {
@@ -252,12 +284,24 @@ export interface NewRun {
   by: string;
   /** A run id; else one is made. */
   run?: string;
+  /** Whose run it is; empty or absent: the caller's. */
+  workerId?: string;
+  /** Beside those that the task has. */
+  labels?: Readonly<Record<string, string>>;
+  /** The task's pipeline; absent: the one that it has. */
+  pipelineId?: string | undefined;
 }
 
 /** Who sends, as runs show it: by name, or by address where nobody has one. */
 export function workerOf(caller: Caller | string): string {
   if (typeof caller === 'string') return caller;
   return caller.principal.name === 'anonymous' ? caller.address : caller.principal.name;
+}
+
+/** How a run ended with the process that wrote it; undefined where another one goes on with it. */
+function overBy(by: string): RunResult | undefined {
+  if (by === SENT_BY.system) return DIED;
+  return by.startsWith(SENT_BY.key) ? SUCCEEDED : undefined;
 }
 
 const WINDOW_BYTES = 32 * 1024 * 1024;

@@ -126,6 +126,11 @@ export const SENT_BY = {
   numbered: 'api/numbered',
   /** A WebSocket. */
   socket: 'api/socket',
+  /** A worker's gRPC streams; or of a worker that has registered, which it then still has when the relay restarts. */
+  grpc: 'api/grpc',
+  registered: 'api/grpc/registered',
+  /** What happens to the relay itself. */
+  system: 'api/system',
   /** Posted lines under an Idempotency-Key; the hash of their body follows. */
   key: 'api/key:',
 } as const;

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
-import { encodeGap, GAP_REASONS } from '../../shared/chunk.ts';
+import { encodeGap } from '../../shared/chunk.ts';
+import { GAP_REASONS } from '../../shared/gap-reasons.ts';
 import { encodeLines } from '../../shared/columns.ts';
 import { END_REASONS } from '../../shared/wire.ts';
 import type { Fixture } from './conformance-fixture.ts';
 import { linesOf, openRun, runsOf } from './conformance-run.ts';
+import { walkedFrom } from './conformance-walk.ts';
 import { ModelState, ModelStore } from './model.ts';
 import type { ExpirePolicy, OpenRun, Store, TaskRecord } from './store.ts';
 
 const STEPS = 100;
 const TASKS = ['alpha', 'beta', 'gamma'];
+/** A task may move from one to another, and is in none before it says so. One is named as a task is. */
+const PIPELINES = [undefined, 'p', 'gamma'];
 const RARE = ['reopen', 'expire'];
 
 interface KnownRun {
@@ -42,11 +46,13 @@ export async function compareWithModel(seed: number, on: Fixture): Promise<void>
   const actions: Record<string, () => Promise<unknown>> = {
     async open() {
       const known = random.below(3) === 0 ? random.pick(runs) : undefined;
-      const hello = known?.hello ?? openRun(random.pick(TASKS) ?? '', { now, startedAt: now - random.below(50) });
+      const pipelineId = random.pick(PIPELINES);
+      const said = { now, startedAt: now - random.below(50), ...(pipelineId !== undefined && { pipelineId }) };
+      const hello = known?.hello ?? openRun(random.pick(TASKS) ?? '', said);
       const forgotten = random.below(12) === 0;
       const opened = await both((store) => {
-        const said = forgotten ? { epoch: store.epoch(), ackedSeq: (known?.nextSeq ?? 0) + 5 } : {};
-        return store.open({ ...hello, ...said, now });
+        const acked = forgotten ? { epoch: store.epoch(), ackedSeq: (known?.nextSeq ?? 0) + 5 } : {};
+        return store.open({ ...hello, ...acked, now });
       });
       if (known) known.fences.push(opened.fence);
       else runs.push({ hello, fences: [opened.fence], nextSeq: 0 });
@@ -174,6 +180,8 @@ export async function compareWithModel(seed: number, on: Fixture): Promise<void>
 
 async function compareAll(store: Store, model: Store, random: Random): Promise<void> {
   assert.equal(await store.nextPosition(), await model.nextPosition());
+  assert.equal(await store.change(), await model.change());
+  assert.deepEqual(await store.pipelines({ limit: 9 }), await model.pipelines({ limit: 9 }));
   assert.deepEqual((await store.tasks({ limit: 9 })).map(unmerged), (await model.tasks({ limit: 9 })).map(unmerged));
   const task = random.pick(TASKS) ?? '';
   assert.deepEqual(await store.head(task), await model.head(task));
@@ -182,6 +190,10 @@ async function compareAll(store: Store, model: Store, random: Random): Promise<v
   for (const place of places) {
     assert.deepEqual(await linesOf(store, place), await linesOf(model, place));
     assert.deepEqual(await runsOf(store, place), await runsOf(model, place));
+  }
+  const from = random.below((await model.nextPosition()) + 2);
+  for (const group of [undefined, random.pick([...TASKS, ...PIPELINES])]) {
+    assert.deepEqual(await walkedFrom(store, from, group), await walkedFrom(model, from, group));
   }
 }
 

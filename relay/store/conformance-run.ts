@@ -1,11 +1,5 @@
-import {
-  CHUNK_HEADER_BYTES,
-  ChunkError,
-  encodeGap,
-  readHeader,
-  readStoredHeader,
-  type GapReason,
-} from '../../shared/chunk.ts';
+import { CHUNK_HEADER_BYTES, ChunkError, encodeGap, readHeader, readStoredHeader } from '../../shared/chunk.ts';
+import type { GapReason } from '../../shared/gap-reasons.ts';
 import { encodeLines } from '../../shared/columns.ts';
 import { advanceDigest, EMPTY_DIGEST } from '../../shared/digest.ts';
 import { kindOf } from '../../shared/line.ts';
@@ -156,7 +150,8 @@ function runsIn(stored: Stored): (index: number) => string {
   return (index) => each[index];
 }
 
-function textsOf(stored: Stored, { unreadable }: WalkOptions): (index: number) => string {
+/** The text of the line with an index in a chunk, or a gap's reason. */
+export function textsOf(stored: Stored, { unreadable }: WalkOptions = {}): (index: number) => string {
   if (stored.kind === 'gap')
     return () => (unreadable !== undefined && stored.reason === 'corrupt' ? unreadable : stored.reason);
   const header = readStoredHeader(stored.header);

@@ -46,6 +46,9 @@ export function statusConformance(on: Fixture): void {
       assert.equal('pipelineId' in second, false);
       const task = await on.store.task('t');
       assert.deepEqual([task?.name, task?.pipelineId, task?.labels], ['n', 'p', {}]);
+      assert.deepEqual(await on.store.runs('t', [two.run, 'nobody']), [second]);
+      assert.deepEqual(await on.store.runs('t', []), []);
+      assert.deepEqual(await on.store.runs('u', [one.run]), []);
     });
   });
 

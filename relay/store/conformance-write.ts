@@ -182,6 +182,8 @@ export function writingConformance(on: Fixture): void {
           runs: 1,
           createdAt: 1,
           updatedAt: 77,
+          startedAt: 1,
+          endedAt: null,
           exitCode: null,
           signal: null,
           lines: 3,

@@ -3,11 +3,13 @@ import { Fixture, type TestStore } from './conformance-fixture.ts';
 import { forgettingConformance } from './conformance-forget.ts';
 import { handlesConformance } from './conformance-handles.ts';
 import { mergingConformance } from './conformance-merge.ts';
+import { pipelinesConformance } from './conformance-pipelines.ts';
 import { compareWithModel } from './conformance-random.ts';
 import { readingConformance } from './conformance-read.ts';
 import { retentionConformance } from './conformance-retention.ts';
 import { statusConformance } from './conformance-status.ts';
 import { tasksConformance } from './conformance-tasks.ts';
+import { walkingConformance } from './conformance-walk.ts';
 import { writingConformance } from './conformance-write.ts';
 
 /** What random actions found once, so that it stays found. Append only. */
@@ -23,7 +25,9 @@ export function storeConformance(name: string, create: () => Promise<TestStore>)
     writingConformance(on);
     statusConformance(on);
     tasksConformance(on);
+    pipelinesConformance(on);
     readingConformance(on);
+    walkingConformance(on);
     mergingConformance(on);
     forgettingConformance(on);
     retentionConformance(on);

@@ -13,6 +13,8 @@ export interface ModelTask {
   updatedAt: number;
   nextLine: number;
   trimmedLine: number;
+  /** The position of that line, -1 if there is none. */
+  trimmedPosition: number;
   revision: number;
   name?: string;
   pipelineId?: string;
@@ -37,7 +39,7 @@ export interface ModelChunk {
 
 export function newTask(task: string, now: number): ModelTask {
   const note = { message: null, progress: null, errorCode: null };
-  const counted = { nextLine: 1, trimmedLine: 0, revision: 0 };
+  const counted = { nextLine: 1, trimmedLine: 0, trimmedPosition: -1, revision: 0 };
   return { task, createdAt: now, updatedAt: now, ...counted, pinned: false, note, runs: [] };
 }
 
@@ -90,7 +92,7 @@ export function matches(record: TaskRecord, query: TaskQuery): boolean {
   );
 }
 
-function foldAscii(text: string): string {
+export function foldAscii(text: string): string {
   return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
@@ -139,6 +141,8 @@ export function recordOf(task: ModelTask, ofTask: readonly ModelChunk[]): TaskRe
     labels: { ...newest?.labels },
     createdAt,
     updatedAt,
+    startedAt: newest?.startedAt ?? null,
+    endedAt: newest?.endedAt ?? null,
     exitCode: newest?.exitCode ?? null,
     signal: newest?.signal ?? null,
     lines: sum(chunks, ({ count }) => count),

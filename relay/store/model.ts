@@ -4,6 +4,7 @@ import { clipOverlap } from './clip.ts';
 import {
   bytesOf,
   clipped,
+  foldAscii,
   headerOf,
   headOf,
   lastLine,
@@ -18,8 +19,10 @@ import {
   type ModelRun,
   type ModelTask,
 } from './model-records.ts';
+import { pipelineOf } from './pipeline-of.ts';
 import { endStatus } from './status.ts';
 import {
+  groupOf,
   StoreError,
   type Append,
   type AppendOutcome,
@@ -29,6 +32,9 @@ import {
   type ExpirePolicy,
   type OpenedRun,
   type OpenRun,
+  type PipelineQuery,
+  type PipelineRecord,
+  type PlacedStored,
   type Read,
   type RunRecord,
   type Store,
@@ -39,6 +45,8 @@ import {
   type TaskQuery,
   type TaskRecord,
   type Trimmed,
+  type Walk,
+  type Walked,
 } from './store.ts';
 import { wantsBody } from './wants.ts';
 
@@ -47,6 +55,7 @@ export class ModelState {
   epoch = 'model-1';
   epochs = 1;
   position = 0;
+  change = 0;
   readonly chunks: ModelChunk[] = [];
   readonly tasks: ModelTask[] = [];
   onChange = new Set<() => void>();
@@ -186,6 +195,7 @@ export class ModelStore implements Store {
     const rest = count < header.count ? [clipped(chunk, count)] : [];
     chunks.splice(chunks.indexOf(chunk), 1, ...rest);
     task.trimmedLine = chunk.firstLine + count - 1;
+    task.trimmedPosition = chunk.position + count - 1;
     return header.codec === CODEC_GAP ? 0 : count;
   }
 
@@ -243,8 +253,7 @@ export class ModelStore implements Store {
       const task = this.#taskOrNew(name, now);
       const said = Object.entries(note).filter(([, value]) => value !== undefined);
       Object.assign(task.note, Object.fromEntries(said));
-      task.revision++;
-      task.updatedAt = Math.max(task.updatedAt, now);
+      this.#changeTask(task, now);
     });
   }
 
@@ -274,6 +283,30 @@ export class ModelStore implements Store {
     });
   }
 
+  walk({ position, maxBytes, group, wants }: Walk): Promise<Walked> {
+    return this.#change(() => {
+      const tasks = this.#state.tasks.filter((task) => group === undefined || groupOf(task) === group);
+      const found: { wanted: number; stored: PlacedStored }[] = [];
+      for (const { task, trimmedLine: firstLine, trimmedPosition } of group === undefined ? [] : tasks) {
+        const gap = { kind: 'gap', task, firstLine, position: trimmedPosition, count: 1, reason: 'trimmed' } as const;
+        if (trimmedPosition >= position) found.push({ wanted: 0, stored: gap });
+      }
+      for (const chunk of this.#state.chunks) {
+        const header = headerOf(chunk);
+        if (chunk.position + header.count <= position || !tasks.some(({ task }) => task === chunk.task)) continue;
+        const wanted = wantsBody(wants, header);
+        const stored = storedOf(chunk, header, wanted) as PlacedStored;
+        found.push({ wanted: wanted ? header.bodyBytes : 0, stored });
+      }
+      found.sort((a, b) => a.stored.position - b.stored.position);
+      let bytes = 0;
+      const cut = found.findIndex(({ wanted }, index) => (bytes += wanted) > maxBytes && wanted > 0 && index > 0);
+      return cut === -1
+        ? { stored: found.map(({ stored }) => stored), nextPosition: Math.max(position, this.#state.position) }
+        : { stored: found.slice(0, cut).map(({ stored }) => stored), nextPosition: found[cut].stored.position };
+    });
+  }
+
   head(task: string): Promise<TaskHead | undefined> {
     return this.#change(() => {
       const known = this.#task(task);
@@ -294,6 +327,14 @@ export class ModelStore implements Store {
 
   waitAll(nextPosition: number, signal: AbortSignal): Promise<void> {
     return this.#wait(signal, () => this.#state.position > nextPosition);
+  }
+
+  change(): Promise<number> {
+    return this.#change(() => this.#state.change);
+  }
+
+  waitChange(past: number, signal: AbortSignal): Promise<void> {
+    return this.#wait(signal, () => this.#state.change > past);
   }
 
   #wait(signal: AbortSignal, done: () => boolean): Promise<void> {
@@ -339,8 +380,28 @@ export class ModelStore implements Store {
     });
   }
 
-  runs(task: string): Promise<RunRecord[]> {
-    return this.#change(() => (this.#task(task)?.runs ?? []).map(({ fence: _, ...run }) => structuredClone(run)));
+  pipelines({ limit, before, q }: PipelineQuery): Promise<PipelineRecord[]> {
+    return this.#change(() => {
+      const ids = [...new Set(this.#state.tasks.flatMap(({ pipelineId }) => pipelineId ?? []))];
+      const end = before === undefined ? ids.length : ids.indexOf(before);
+      const older = ids.slice(0, Math.max(0, end)).reverse();
+      const found = older.filter((id) => q === undefined || foldAscii(id).includes(foldAscii(q)));
+      return found.slice(0, limit).map((id) => pipelineOf(id, this.#recordsOf(id)));
+    });
+  }
+
+  pipeline(pipelineId: string): Promise<PipelineRecord | undefined> {
+    return this.#change(() => {
+      const records = this.#recordsOf(pipelineId);
+      return records.length === 0 ? undefined : pipelineOf(pipelineId, records);
+    });
+  }
+
+  runs(task: string, only?: readonly string[]): Promise<RunRecord[]> {
+    return this.#change(() => {
+      const runs = (this.#task(task)?.runs ?? []).filter(({ run }) => only?.includes(run) ?? true);
+      return runs.map(({ fence: _, ...run }) => structuredClone(run));
+    });
   }
 
   size(): Promise<StoreSize> {
@@ -378,8 +439,13 @@ export class ModelStore implements Store {
   #setStatus(run: ModelRun, status: RunRecord['status'], now: number): void {
     const task = this.#task(run.task) as ModelTask;
     run.status = status;
+    this.#changeTask(task, now);
+  }
+
+  #changeTask(task: ModelTask, now: number): void {
     task.revision++;
     task.updatedAt = Math.max(task.updatedAt, now);
+    this.#state.change++;
   }
 
   #taskOrNew(name: string, now: number): ModelTask {
@@ -392,6 +458,12 @@ export class ModelStore implements Store {
 
   #chunksOf(task: string): ModelChunk[] {
     return this.#state.chunks.filter((chunk) => chunk.task === task);
+  }
+
+  /** Of a pipeline's tasks, the oldest first. */
+  #recordsOf(pipelineId: string): TaskRecord[] {
+    const tasks = this.#state.tasks.filter((task) => task.pipelineId === pipelineId);
+    return tasks.map((task) => this.#record(task));
   }
 
   #record(task: ModelTask): TaskRecord {

@@ -60,6 +60,9 @@ export class Chunks {
       row: db.prepare<[number, number], ChunkRow>(`SELECT ${COLUMNS} FROM chunk WHERE position = ? AND task = ?`),
       body: db.prepare<[number], Buffer>('SELECT body FROM chunk WHERE position = ?').pluck(),
       pieces: db.prepare<[number], Buffer>('SELECT pieces FROM merged WHERE position = ?').pluck(),
+      merged: db.prepare<[number], { lastPosition: number; pieces?: Buffer }>(
+        'SELECT last_position AS lastPosition, pieces FROM merged WHERE position = ?',
+      ),
       runName: db.prepare<[number], string>('SELECT run FROM run WHERE id = ?').pluck(),
       ofTask: db.prepare<[number, number, number], ChunkRow>(
         `SELECT ${COLUMNS} FROM chunk WHERE task = ? AND first_line <= ? ORDER BY first_line LIMIT ?`,
@@ -131,6 +134,20 @@ export class Chunks {
     if (row.runs > 0) return decodePieces(this.#sql.pieces.get(row.position) ?? Buffer.alloc(0));
     const { run, position, count } = row;
     return [{ run, seq: headerOf(row)?.firstSeq ?? 0, position, count }];
+  }
+
+  /** The position of a chunk's line with this index. Where nobody knows any more, that of its last one. */
+  positionOf(row: ChunkRow, index: number): number {
+    if (row.runs === 0) return row.position + index;
+    const { lastPosition, pieces } = this.#sql.merged.get(row.position) ?? { lastPosition: row.position };
+    if (index === row.count - 1 || pieces === undefined) return lastPosition;
+    try {
+      const [{ position }] = clipPieces(decodePieces(pieces), index);
+      return position;
+    } catch (error) {
+      if (error instanceof ChunkError) return lastPosition;
+      throw error;
+    }
   }
 
   /**

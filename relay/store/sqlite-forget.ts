@@ -134,8 +134,10 @@ export class Forgetting {
   #forget(task: TaskState, chunk: ChunkRow, throughLine: number): Forgotten {
     const { rows, chunks } = this.#parts;
     const lines = Math.min(chunk.count, throughLine - chunk.firstLine + 1);
+    const position = chunks.positionOf(chunk, lines - 1);
     const header = lines < chunk.count ? chunks.cut(task, chunk, lines) : chunks.remove(task, chunk);
     task.trimmedLine = chunk.firstLine + lines - 1;
+    task.trimmedPosition = Math.max(task.trimmedPosition, position);
     rows.touch(task);
     return header === undefined || header.codec === CODEC_GAP
       ? { lines: 0, bytes: 0 }

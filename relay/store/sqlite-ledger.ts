@@ -84,6 +84,10 @@ export class Ledger {
     return this.#totals.nextPosition;
   }
 
+  get change(): number {
+    return this.#totals.change;
+  }
+
   /** Looks whether another connection has committed; if so, what is known is read anew. */
   look(): void {
     const version = this.#sql.dataVersion.get() as number;
@@ -150,6 +154,7 @@ export class Ledger {
     run.reportedSeq = Math.max(run.reportedSeq, run.nextSeq);
     run.lastSeen = Math.max(run.lastSeen, now);
     task.nextLine += count;
+    task.endPosition = position + count;
     task.updatedAt = Math.max(task.updatedAt, now);
     if (header.codec === CODEC_GAP) {
       run.missing += count;
@@ -216,8 +221,7 @@ export class Ledger {
       task.runs++;
       task.openRuns++;
       task.newestRun = run.id;
-      task.name = open.taskName ?? task.name;
-      task.pipeline = open.pipelineId ?? task.pipeline;
+      this.#rows.rename(task, { name: open.taskName ?? task.name, pipeline: open.pipelineId ?? task.pipeline });
       this.#changeStatus(run, 'running', open.now);
     } else if (run.status === 'lost') {
       this.#changeStatus(run, 'running', open.now);
@@ -275,16 +279,22 @@ export class Ledger {
   #changeStatus(run: RunState, status: RunStatus, now: number): void {
     const { task } = run;
     run.status = status;
-    task.revision++;
-    task.updatedAt = Math.max(task.updatedAt, now);
+    this.#changeTask(task, now);
     this.#rows.touch(run);
-    this.#rows.touch(task);
-    this.#changed.add(task);
     // The rule reads rows.
     this.#rows.flush();
     const newest = this.#sql.span.get(task.newestRun) as RunSpan;
     task.status = taskStatus([...this.#sql.spans.all(task.id, newest.startedAt), newest]);
     this.#rows.touch(task);
+  }
+
+  /** Whatever is shown of a task beside its lines has changed. */
+  #changeTask(task: TaskState, now: number): void {
+    task.revision++;
+    task.updatedAt = Math.max(task.updatedAt, now);
+    this.#totals.change++;
+    this.#rows.touch(task);
+    this.#changed.add(task);
   }
 
   /** Notes that a task's loose chunks were looked at; if enough came meanwhile, it is next again. */
@@ -296,10 +306,7 @@ export class Ledger {
   #annotate({ task: name, note, now }: OtherCall & { type: 'annotate' }): void {
     const task = this.#rows.task(name) ?? this.#rows.createTask(name, now);
     this.#notes.write(task.id, note);
-    task.revision++;
-    task.updatedAt = Math.max(task.updatedAt, now);
-    this.#rows.touch(task);
-    this.#changed.add(task);
+    this.#changeTask(task, now);
   }
 
   #pin({ task: name, pinned }: OtherCall & { type: 'pin' }): boolean {

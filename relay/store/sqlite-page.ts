@@ -1,5 +1,5 @@
 import { CHUNK_HEADER_BYTES, ChunkError, CODEC_GAP, readStoredHeader, type ChunkHeader } from '../../shared/chunk.ts';
-import type { Stored } from './store.ts';
+import type { PlacedStored, Stored, Walked } from './store.ts';
 
 /** What one read returns, on its way between threads: numbers in one array, headers and bodies in one buffer. */
 export interface Page {
@@ -12,6 +12,11 @@ export interface Page {
   runs: Map<number, { run: string; count: number }[]>;
   /** What was trimmed at the place that was asked for. */
   trimmed?: { task: string; firstLine: number; count: number };
+}
+
+/** What a walk returns: as a page, and how far it went. */
+export interface WalkedPage extends Page {
+  nextPosition: number;
 }
 
 export interface PageRow {
@@ -91,4 +96,13 @@ export function unpackPage(page: Page): Stored[] {
     }
   }
   return stored;
+}
+
+export function unpackWalked(page: WalkedPage): Walked {
+  const stored = unpackPage(page).map((one): PlacedStored => {
+    if (one.kind === 'chunk') return one;
+    const { run: _run, time: _time, position = 0, ...gap } = one;
+    return gap.reason === 'trimmed' ? { ...gap, position } : { ...one, position };
+  });
+  return { stored, nextPosition: page.nextPosition };
 }

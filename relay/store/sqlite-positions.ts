@@ -8,16 +8,10 @@ import type { Wants } from './store.ts';
 import { wantsBody } from './wants.ts';
 
 /** A chunk that was appended as it is, or a piece of a merged one. */
-type Entry = PlainRow | MergedPiece;
+export type Entry = PlainRow | MergedPiece;
 
-interface PlainRow {
+interface PlainRow extends PageRow {
   kind: 'plain';
-  position: number;
-  firstLine: number;
-  count: number;
-  header: Buffer;
-  task: string;
-  run: string;
 }
 
 interface MergedPiece {
@@ -25,6 +19,17 @@ interface MergedPiece {
   chunk: MergedChunk;
   piece: PlacedPiece;
   position: number;
+}
+
+/** The group of this name, and those of its tasks that are wanted. */
+export interface Group {
+  name: string;
+  tasks: ReadonlySet<string>;
+}
+
+export interface WalkedRows {
+  rows: PageRow[];
+  nextPosition: number;
 }
 
 /** What one read returns at most. */
@@ -63,6 +68,12 @@ export class PositionReads {
         `${plain} WHERE chunk.runs = 0 AND chunk.position >= ? AND chunk.position < ?
            ORDER BY chunk.position LIMIT ?`,
       ),
+      // In the order of positions, whatever the index of pipelines would offer.
+      plainOfGroup: db.prepare<[number, number, string, string, number], PlainRow>(
+        `${plain.replaceAll(' JOIN ', ' CROSS JOIN ')} WHERE chunk.runs = 0 AND chunk.position >= ?
+           AND chunk.position < ? AND (task.pipeline = ? OR (task.pipeline IS NULL AND task.task = ?))
+           ORDER BY chunk.position LIMIT ?`,
+      ),
       // No plain chunk reaches over the beginning of another chunk.
       holder: db.prepare<[number], PlainRow & { runs: number }>(
         `${plain.replace('chunk.count,', 'chunk.count, chunk.runs,')} WHERE chunk.position < ?
@@ -82,18 +93,50 @@ export class PositionReads {
 
   /** Within one read transaction. Answers less than there is where it would take too long; nothing only at the head. */
   read(position: number, limits: PositionLimits): PageRow[] {
-    const head = this.#sql.head.get() ?? 0;
+    return this.walk(position, limits).rows;
+  }
+
+  /** As `read`, and how far it looked. */
+  walk(position: number, limits: PositionLimits): WalkedRows {
+    const head = this.head();
     for (let from = Math.max(0, position); from < head;) {
-      this.#merged.begin(from);
+      this.begin(from);
       let entries: Entry[] = [];
       for (const window of WINDOWS) {
         entries = this.#entries(from, from + window, limits.maxChunks);
         if (entries.length >= ENOUGH_ENTRIES) break;
       }
-      if (entries.length > 0) return this.#rows(entries, limits);
+      if (entries.length > 0) {
+        const rows = this.rows(entries, limits);
+        const last = rows[rows.length - 1];
+        return { rows, nextPosition: last.position + last.count };
+      }
       from = this.#nextFrom(from) ?? head;
     }
-    return [];
+    return { rows: [], nextPosition: Math.max(position, head) };
+  }
+
+  head(): number {
+    return this.#sql.head.get() ?? 0;
+  }
+
+  /** To be called before each read: from which position on it reads. */
+  begin(from: number): void {
+    this.#merged.begin(from);
+  }
+
+  /** What lies of a group's tasks in [from, to), in order, the first perhaps from a little before. */
+  ofGroup(only: Group, range: { from: number; to: number; limit: number }): Entry[] {
+    return this.#entries(range.from, range.to, range.limit, only);
+  }
+
+  /** The first pieces of a merged chunk that reach to a position or behind it. */
+  pieces(row: MergedRow, { from, most }: { from: number; most: number }): MergedPiece[] {
+    const chunk = this.#merged.get(row);
+    const first = firstBehind(chunk.pieces, from);
+    return chunk.pieces
+      .slice(first, first + most)
+      .map((piece) => ({ kind: 'piece', chunk, piece, position: piece.position }));
   }
 
   /** The next position that is taken, where a whole window is not. */
@@ -108,11 +151,15 @@ export class PositionReads {
   }
 
   /** What lies in [from, to), in order, the first perhaps from a little before. */
-  #entries(from: number, to: number, limit: number): Entry[] {
-    const entries: Entry[] = this.#sql.plain.all(from, to, limit);
+  #entries(from: number, to: number, limit: number, only?: Group): Entry[] {
+    const entries: Entry[] = only
+      ? this.#sql.plainOfGroup.all(from, to, only.name, only.name, limit)
+      : this.#sql.plain.all(from, to, limit);
+    const isWanted = ({ task }: { task: string }): boolean => only?.tasks.has(task) !== false;
     const holder = this.#sql.holder.get(from);
-    if (holder?.runs === 0 && holder.position + holder.count > from) entries.unshift(holder);
+    if (holder?.runs === 0 && holder.position + holder.count > from && isWanted(holder)) entries.unshift(holder);
     for (const row of this.#sql.merged.iterate(from, to + MAX_POSITION_SPAN, to)) {
+      if (!isWanted(row)) continue;
       const chunk = this.#merged.get(row);
       const { pieces } = chunk;
       for (let at = firstBehind(pieces, from); at < pieces.length && pieces[at].position < to; at++) {
@@ -122,14 +169,18 @@ export class PositionReads {
     return entries.sort((a, b) => a.position - b.position).slice(0, limit);
   }
 
-  #rows(entries: Entry[], { maxBytes, maxRawBytes, wants }: PositionLimits): PageRow[] {
+  /** As many of the entries as one read returns, the first one in any case. */
+  rows(
+    entries: readonly (Entry | (PageRow & { kind: 'trimmed' }))[],
+    { maxBytes, maxRawBytes, wants }: PositionLimits,
+  ): PageRow[] {
     const rows: PageRow[] = [];
     let bytes = 0;
     let rawBytes = 0;
     let decodedBytes = 0;
     for (const entry of entries) {
       let row: PageRow;
-      if (entry.kind === 'plain') {
+      if (entry.kind !== 'piece') {
         const { kind: _, ...plain } = entry;
         row = plain;
       } else {

@@ -2,20 +2,23 @@ import type Database from 'better-sqlite3';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { failureOf } from './sqlite-errors.ts';
 import type { Failure } from './sqlite-group.ts';
-import type { Page } from './sqlite-page.ts';
+import type { Page, WalkedPage } from './sqlite-page.ts';
 import { Reads } from './sqlite-reads.ts';
 import { openForReading } from './sqlite-schema.ts';
-import type { Read, RunRecord, TaskHead, TaskQuery, TaskRecord } from './store.ts';
+import type { PipelineQuery, PipelineRecord, Read, RunRecord, TaskHead, TaskQuery, TaskRecord, Walk } from './store.ts';
 
 /** The worker thread that reads, so that neither a slow disk nor a commit is felt on the event loop. */
 export type ReaderRequest = { id: number; type: Query['type'] } & Query;
 
 export type Query =
   | { type: 'read'; read: Read }
+  | { type: 'walk'; walk: Walk }
   | { type: 'heads'; tasks: string[] }
   | { type: 'task'; task: string }
   | { type: 'tasks'; query: TaskQuery }
-  | { type: 'runs'; task: string }
+  | { type: 'runs'; task: string; only?: readonly string[] | undefined }
+  | { type: 'pipelines'; query: PipelineQuery }
+  | { type: 'pipeline'; pipelineId: string }
   | { type: 'lastLineUntil'; task: string; time: number }
   | { type: 'size' }
   | { type: 'close' };
@@ -23,10 +26,13 @@ export type Query =
 /** What each query is answered with. */
 export interface QueryResult {
   read: Page;
-  heads: { heads: (TaskHead | undefined)[]; nextPosition: number };
+  walk: WalkedPage;
+  heads: { heads: (TaskHead | undefined)[]; nextPosition: number; change: number };
   task: TaskRecord | undefined;
   tasks: TaskRecord[];
   runs: RunRecord[];
+  pipelines: PipelineRecord[];
+  pipeline: PipelineRecord | undefined;
   lastLineUntil: number;
   size: { chunks: number; freeBytes: number };
   close: undefined;
@@ -85,14 +91,23 @@ function answered(reads: Reads, query: Exclude<ReaderRequest, { type: 'close' }>
   switch (query.type) {
     case 'read':
       return reads.read(query.read);
-    case 'heads':
-      return { heads: reads.heads(query.tasks), nextPosition: reads.store().nextPosition };
+    case 'walk':
+      return reads.walk(query.walk);
+    case 'heads': {
+      const heads = reads.heads(query.tasks);
+      const { nextPosition, change } = reads.store();
+      return { heads, nextPosition, change };
+    }
     case 'task':
       return reads.task(query.task);
     case 'tasks':
       return reads.tasks(query.query);
     case 'runs':
-      return reads.runs(query.task);
+      return reads.runs(query.task, query.only);
+    case 'pipelines':
+      return reads.pipelines.list(query.query);
+    case 'pipeline':
+      return reads.pipelines.one(query.pipelineId);
     case 'lastLineUntil':
       return reads.lastLineUntil(query.task, query.time);
     case 'size':

@@ -3,9 +3,11 @@ import { ChunkError, readStoredHeader } from '../../shared/chunk.ts';
 import type { EndReason } from '../../shared/wire.ts';
 import { decodeStored, type StoredBytes } from './decode.ts';
 import { decodePieces, runsOfPieces } from './pieces.ts';
-import { headerOf, packPage, type Page, type PageRow } from './sqlite-page.ts';
+import { GroupReads } from './sqlite-groups.ts';
+import { headerOf, packPage, type Page, type PageRow, type WalkedPage } from './sqlite-page.ts';
+import { PipelineReads } from './sqlite-pipelines.ts';
 import { PositionReads } from './sqlite-positions.ts';
-import type { Read, RunRecord, RunStatus, TaskHead, TaskQuery, TaskRecord, TaskStatus } from './store.ts';
+import type { Read, RunRecord, RunStatus, TaskHead, TaskQuery, TaskRecord, TaskStatus, Walk } from './store.ts';
 import { wantsBody } from './wants.ts';
 
 /** Chunks that one read returns at most. */
@@ -21,12 +23,26 @@ const HEAD_COLUMNS = `task.next_line AS nextLine, task.trimmed_line AS trimmedLi
 const TASK_COLUMNS = `${HEAD_COLUMNS}, task.task, task.name, task.pipeline AS pipelineId, task.created_at AS createdAt,
   task.updated_at AS updatedAt, task.lines, task.missing, task.text_bytes AS textBytes,
   task.stored_bytes AS storedBytes, task.min_time AS minTime, task.max_time AS maxTime, task.counts,
-  run.exit_code AS exitCode, run.signal, run_info.labels, task.pinned, task_note.message, task_note.progress,
+  run.started_at AS startedAt, run.ended_at AS endedAt, run.exit_code AS exitCode, run.signal, run_info.labels, task.pinned, task_note.message, task_note.progress,
   task_note.error_code AS errorCode`;
 // A task that is only announced has no run, and most have no note.
 const TASK_TABLES = `task LEFT JOIN run ON run.id = task.newest_run LEFT JOIN run_info ON run_info.run = task.newest_run
   LEFT JOIN task_note ON task_note.task = task.id`;
 
+const RUNS = `SELECT task.task, run.run, run.status, run_info.pipeline AS pipelineId, run_info.worker AS workerId,
+  run_info.name AS taskName, run_info.labels, run_info.command, run_info.agent_version AS agentVersion,
+  run.started_at AS startedAt, run_info.opened_at AS openedAt, run.last_seen AS lastSeen, run.ended_at AS endedAt,
+  run.exit_code AS exitCode, run.signal, run.reason, run.next_seq AS nextSeq, run.reported_seq AS reportedSeq,
+  run.digest, run.verified, run.lines, run.text_bytes AS textBytes, run.missing
+  FROM task JOIN run ON run.task = task.id JOIN run_info ON run_info.run = run.id`;
+
+interface StoreRow {
+  epoch: string;
+  generation: number;
+  nextPosition: number;
+  change: number;
+  chunks: number;
+}
 type ChunkRow = Omit<PageRow, 'body' | 'runs'> & { runCount: number };
 type TaskRow = Omit<TaskRecord, 'counts' | 'labels' | 'name' | 'pipelineId' | 'pinned'> & {
   counts: string;
@@ -47,16 +63,20 @@ interface RunRow extends Omit<RunRecord, 'labels' | 'verified' | 'pipelineId' | 
 
 /** Everything that only looks. Each call sees one state of the store and holds nothing afterwards. */
 export class Reads {
+  readonly pipelines: PipelineReads;
   readonly #db: Database.Database;
   readonly #positions: PositionReads;
+  readonly #groups: GroupReads;
   readonly #sql;
 
   constructor(db: Database.Database) {
     this.#db = db;
     this.#positions = new PositionReads(db);
+    this.#groups = new GroupReads(db, this.#positions);
+    this.pipelines = new PipelineReads(db);
     this.#sql = {
-      store: db.prepare<[], { epoch: string; generation: number; nextPosition: number; chunks: number }>(
-        'SELECT epoch, generation, next_position AS nextPosition, chunks FROM store',
+      store: db.prepare<[], StoreRow>(
+        'SELECT epoch, generation, next_position AS nextPosition, change, chunks FROM store',
       ),
       head: db.prepare<[string], TaskHead>(`SELECT ${HEAD_COLUMNS} FROM task WHERE task = ?`),
       place: db.prepare<[string], { id: number; nextLine: number; trimmedLine: number }>(
@@ -79,19 +99,14 @@ export class Reads {
         .pluck(),
       body: db.prepare<[number], Buffer>('SELECT body FROM chunk WHERE position = ?').pluck(),
       task: db.prepare<[string], TaskRow>(`SELECT ${TASK_COLUMNS} FROM ${TASK_TABLES} WHERE task.task = ?`),
-      runs: db.prepare<[string], RunRow>(
-        `SELECT task.task, run.run, run.status, run_info.pipeline AS pipelineId, run_info.worker AS workerId,
-           run_info.name AS taskName, run_info.labels, run_info.command, run_info.agent_version AS agentVersion,
-           run.started_at AS startedAt, run_info.opened_at AS openedAt, run.last_seen AS lastSeen,
-           run.ended_at AS endedAt, run.exit_code AS exitCode, run.signal, run.reason, run.next_seq AS nextSeq,
-           run.reported_seq AS reportedSeq, run.digest, run.verified, run.lines, run.text_bytes AS textBytes,
-           run.missing FROM task JOIN run ON run.task = task.id JOIN run_info ON run_info.run = run.id
-           WHERE task.task = ? ORDER BY run.id`,
+      runs: db.prepare<[string], RunRow>(`${RUNS} WHERE task.task = ? ORDER BY run.id`),
+      someRuns: db.prepare<[string, string], RunRow>(
+        `${RUNS} WHERE task.task = ? AND run.run IN (SELECT value FROM json_each(?)) ORDER BY run.id`,
       ),
     };
   }
 
-  store(): { epoch: string; generation: number; nextPosition: number; chunks: number } {
+  store(): StoreRow {
     const row = this.#sql.store.get();
     if (!row) throw new Error('the store has lost its first row');
     return row;
@@ -109,6 +124,15 @@ export class Reads {
             }),
           ),
     )();
+  }
+
+  walk({ position, maxBytes, wants, group }: Walk): WalkedPage {
+    const limits = { maxBytes, maxRawBytes: MAX_READ_RAW_BYTES, maxChunks: MAX_READ_CHUNKS, ...(wants && { wants }) };
+    return this.#db.transaction(() => {
+      const { rows, nextPosition } =
+        group === undefined ? this.#positions.walk(position, limits) : this.#groups.walk(group, position, limits);
+      return { ...packPage(rows), nextPosition };
+    })();
   }
 
   #fromLine(task: string, line: number, read: Read): Page {
@@ -175,8 +199,9 @@ export class Reads {
     return row && taskRecord(row);
   }
 
-  runs(task: string): RunRecord[] {
-    return this.#sql.runs.all(task).map(({ pipelineId, taskName, command, ...row }) => ({
+  runs(task: string, only?: readonly string[]): RunRecord[] {
+    const rows = only ? this.#sql.someRuns.all(task, JSON.stringify(only)) : this.#sql.runs.all(task);
+    return rows.map(({ pipelineId, taskName, command, ...row }) => ({
       ...row,
       ...given({ pipelineId, taskName, command }),
       labels: JSON.parse(row.labels) as Record<string, string>,

@@ -17,6 +17,10 @@ export interface TaskState {
   newestRun: number | null;
   nextLine: number;
   trimmedLine: number;
+  /** The position of that line, -1 if there is none. */
+  trimmedPosition: number;
+  /** The position behind the last line, 0 without lines. */
+  endPosition: number;
   lines: number;
   missing: number;
   textBytes: number;
@@ -76,7 +80,8 @@ export class Rows {
     this.#sql = {
       task: db.prepare<[string], TaskRow>(
         `SELECT id, task, updated_at AS updatedAt, status, revision, runs, open_runs AS openRuns,
-           newest_run AS newestRun, next_line AS nextLine, trimmed_line AS trimmedLine, lines, missing,
+           newest_run AS newestRun, next_line AS nextLine, trimmed_line AS trimmedLine,
+           trimmed_position AS trimmedPosition, end_position AS endPosition, lines, missing,
            text_bytes AS textBytes, stored_bytes AS storedBytes, min_time AS minTime, max_time AS maxTime, counts,
            name, pipeline, pinned, loose, loose_from AS looseFrom FROM task WHERE task = ?`,
       ),
@@ -87,8 +92,8 @@ export class Rows {
       ),
       newTask: db.prepare(
         `INSERT INTO task (task, created_at, updated_at, status, revision, runs, open_runs, next_line, trimmed_line,
-           lines, missing, text_bytes, stored_bytes, counts, pinned, loose, loose_from)
-           VALUES (?, ?, ?, 'pending', 0, 0, 0, 1, 0, 0, 0, 0, 0, ?, 0, 0, 1)`,
+           trimmed_position, end_position, lines, missing, text_bytes, stored_bytes, counts, pinned, loose, loose_from)
+           VALUES (?, ?, ?, 'pending', 0, 0, 0, 1, 0, -1, 0, 0, 0, 0, 0, ?, 0, 0, 1)`,
       ),
       newRun: db.prepare(
         `INSERT INTO run (task, run, fence, status, started_at, last_seen, next_seq, reported_seq, digest, lines,
@@ -100,9 +105,11 @@ export class Rows {
       ),
       saveTask: db.prepare(
         `UPDATE task SET updated_at = ?, status = ?, revision = ?, runs = ?, open_runs = ?, newest_run = ?,
-           next_line = ?, trimmed_line = ?, lines = ?, missing = ?, text_bytes = ?, stored_bytes = ?, min_time = ?,
-           max_time = ?, counts = ?, name = ?, pipeline = ?, pinned = ?, loose = ?, loose_from = ? WHERE id = ?`,
+           next_line = ?, trimmed_line = ?, trimmed_position = ?, end_position = ?, lines = ?, missing = ?, text_bytes = ?, stored_bytes = ?, min_time = ?,
+           max_time = ?, counts = ?, pinned = ?, loose = ?, loose_from = ? WHERE id = ?`,
       ),
+      // Not with the rest, which every append writes: the index of pipelines would be written with it.
+      rename: db.prepare('UPDATE task SET name = ?, pipeline = ? WHERE id = ?'),
       saveRun: db.prepare(
         `UPDATE run SET fence = ?, status = ?, last_seen = ?, next_seq = ?, reported_seq = ?, digest = ?, lines = ?,
            missing = ?, text_bytes = ?, ended_at = ?, exit_code = ?, signal = ?, reason = ?, verified = ?
@@ -150,6 +157,14 @@ export class Rows {
     return this.run(task.task, open.run) as RunState;
   }
 
+  /** Writes what a task is called, at once. */
+  rename(task: TaskState, { name, pipeline }: Pick<TaskState, 'name' | 'pipeline'>): void {
+    if (name === task.name && pipeline === task.pipeline) return;
+    this.#sql.rename.run(name, pipeline, task.id);
+    task.name = name;
+    task.pipeline = pipeline;
+  }
+
   /** Says that a state has changed and is to be written. */
   touch(state: TaskState | RunState): void {
     if (state.dirty) return;
@@ -189,6 +204,8 @@ export class Rows {
       task.newestRun,
       task.nextLine,
       task.trimmedLine,
+      task.trimmedPosition,
+      task.endPosition,
       task.lines,
       task.missing,
       task.textBytes,
@@ -196,8 +213,6 @@ export class Rows {
       task.minTime,
       task.maxTime,
       JSON.stringify(task.counts),
-      task.name,
-      task.pipeline,
       Number(task.pinned),
       task.loose,
       task.looseFrom,

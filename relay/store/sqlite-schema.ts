@@ -17,6 +17,7 @@ const SCHEMA = `
     epoch TEXT NOT NULL,
     generation INTEGER NOT NULL,      -- counts epochs, so that an older answer never overwrites a newer one
     next_position INTEGER NOT NULL,
+    change INTEGER NOT NULL,          -- counts what changes a task's revision
     chunks INTEGER NOT NULL,
     bytes INTEGER NOT NULL            -- of chunks that have lines: headers and bodies
   );
@@ -32,6 +33,8 @@ const SCHEMA = `
     newest_run INTEGER,
     next_line INTEGER NOT NULL,
     trimmed_line INTEGER NOT NULL,
+    trimmed_position INTEGER NOT NULL, -- of that line; -1 if none is trimmed
+    end_position INTEGER NOT NULL,    -- behind the last line; 0 without lines
     lines INTEGER NOT NULL,
     missing INTEGER NOT NULL,
     text_bytes INTEGER NOT NULL,
@@ -45,6 +48,7 @@ const SCHEMA = `
     loose INTEGER NOT NULL,           -- small chunks that nobody has looked at yet whether they can be merged,
     loose_from INTEGER NOT NULL       -- and the line of the first of them
   );
+  CREATE INDEX task_pipeline ON task (pipeline) WHERE pipeline IS NOT NULL;
   CREATE TABLE task_note (
     task INTEGER PRIMARY KEY,
     message TEXT,
@@ -109,7 +113,7 @@ const SCHEMA = `
 `;
 
 /** Stands in the file as user_version; a program reads its own format only. */
-const STORE_FORMAT = 2;
+const STORE_FORMAT = 3;
 /** Stands in the file as application_id: "krut". */
 const APPLICATION_ID = 0x6b727574;
 /** How long one handle waits for another's commit before it says so. */
@@ -181,7 +185,7 @@ function create(db: Database.Database, path: string): void {
   // Another handle may have created it since it was looked at.
   if (checkFormat(db, path) === 'store') return;
   db.exec(SCHEMA);
-  db.prepare('INSERT INTO store VALUES (1, ?, 1, 0, 0, 0)').run(randomUUID());
+  db.prepare('INSERT INTO store VALUES (1, ?, 1, 0, 0, 0, 0)').run(randomUUID());
   db.pragma(`application_id = ${APPLICATION_ID}`);
   db.pragma(`user_version = ${STORE_FORMAT}`);
 }

@@ -4,6 +4,7 @@ interface TotalsRow {
   epoch: string;
   generation: number;
   nextPosition: number;
+  change: number;
   chunks: number;
   bytes: number;
 }
@@ -13,6 +14,8 @@ export class Totals {
   epoch = '';
   generation = 0;
   nextPosition = 0;
+  /** Counts what changes a task's revision. */
+  change = 0;
   chunks = 0;
   /** Of chunks with lines. */
   bytes = 0;
@@ -22,9 +25,11 @@ export class Totals {
   constructor(db: Database.Database) {
     this.#sql = {
       load: db.prepare<[], TotalsRow>(
-        'SELECT epoch, generation, next_position AS nextPosition, chunks, bytes FROM store',
+        'SELECT epoch, generation, next_position AS nextPosition, change, chunks, bytes FROM store',
       ),
-      save: db.prepare('UPDATE store SET epoch = ?, generation = ?, next_position = ?, chunks = ?, bytes = ?'),
+      save: db.prepare(
+        'UPDATE store SET epoch = ?, generation = ?, next_position = ?, change = ?, chunks = ?, bytes = ?',
+      ),
     };
   }
 
@@ -39,18 +44,19 @@ export class Totals {
     const saved = this.#saved;
     if (
       now.nextPosition === saved?.nextPosition &&
+      now.change === saved.change &&
       now.chunks === saved.chunks &&
       now.bytes === saved.bytes &&
       now.generation === saved.generation
     )
       return;
-    this.#sql.save.run(now.epoch, now.generation, now.nextPosition, now.chunks, now.bytes);
+    this.#sql.save.run(now.epoch, now.generation, now.nextPosition, now.change, now.chunks, now.bytes);
     this.#saved = now;
   }
 
   copy(): TotalsRow {
-    const { epoch, generation, nextPosition, chunks, bytes } = this;
-    return { epoch, generation, nextPosition, chunks, bytes };
+    const { epoch, generation, nextPosition, change, chunks, bytes } = this;
+    return { epoch, generation, nextPosition, change, chunks, bytes };
   }
 
   restore(copy: TotalsRow): void {

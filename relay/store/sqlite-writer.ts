@@ -32,6 +32,7 @@ export interface WriterState {
   epoch: string;
   generation: number;
   nextPosition: number;
+  change: number;
   /** Another connection has committed since the last answer. */
   foreign: boolean;
 }
@@ -296,9 +297,9 @@ class Writer {
   }
 
   #state(): WriterState {
-    const { epoch, generation, nextPosition, foreign } = this.#ledger;
+    const { epoch, generation, nextPosition, change, foreign } = this.#ledger;
     this.#ledger.foreign = false;
-    return { epoch, generation, nextPosition, foreign };
+    return { epoch, generation, nextPosition, change, foreign };
   }
 
   #answer(answer: WriterAnswer, transfer: ArrayBuffer[] = []): void {

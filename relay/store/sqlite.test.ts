@@ -61,7 +61,7 @@ describe('the SQLite store', () => {
         await (await openSqliteStore({ path })).close();
         alter(path, `PRAGMA user_version = ${format}`);
         await assert.rejects(openSqliteStore({ path }), {
-          message: new RegExp(`has store format ${format}; this program reads format 2: .*${advice}`),
+          message: new RegExp(`has store format ${format}; this program reads format 3: .*${advice}`),
         });
       });
     }

@@ -4,7 +4,7 @@ import { Commits } from './sqlite-commits.ts';
 import type { OtherCall, OtherOutcome, Outcome } from './sqlite-group.ts';
 import type { MergerOptions } from './sqlite-merger.ts';
 import type { Merged } from './sqlite-merging.ts';
-import { unpackPage } from './sqlite-page.ts';
+import { unpackPage, unpackWalked } from './sqlite-page.ts';
 import type { Query, QueryResult, ReaderAnswer, ReaderRequest } from './sqlite-reader.ts';
 import { startWorker, StoreWorker } from './sqlite-worker.ts';
 import type { WriterAnswer, WriterOptions, WriterRequest, WriterState } from './sqlite-writer.ts';
@@ -18,6 +18,8 @@ import {
   type ExpirePolicy,
   type OpenedRun,
   type OpenRun,
+  type PipelineQuery,
+  type PipelineRecord,
   type Read,
   type RunRecord,
   type Store,
@@ -28,6 +30,8 @@ import {
   type TaskQuery,
   type TaskRecord,
   type Trimmed,
+  type Walk,
+  type Walked,
 } from './store.ts';
 import { Waiters } from './waiters.ts';
 
@@ -163,6 +167,10 @@ class FileStore implements SqliteStore {
     return unpackPage(await this.#query('read', { type: 'read', read }));
   }
 
+  async walk(walk: Walk): Promise<Walked> {
+    return unpackWalked(await this.#query('walk', { type: 'walk', walk }));
+  }
+
   async head(task: string): Promise<TaskHead | undefined> {
     return (await this.#query('heads', { type: 'heads', tasks: [task] })).heads[0];
   }
@@ -179,6 +187,14 @@ class FileStore implements SqliteStore {
     return (await this.#query('heads', { type: 'heads', tasks: [] })).nextPosition;
   }
 
+  async change(): Promise<number> {
+    return (await this.#query('heads', { type: 'heads', tasks: [] })).change;
+  }
+
+  waitChange(past: number, signal: AbortSignal): Promise<void> {
+    return this.#waiters.waitChange(past, signal);
+  }
+
   tasks(query: TaskQuery): Promise<TaskRecord[]> {
     return this.#query('tasks', { type: 'tasks', query });
   }
@@ -187,8 +203,16 @@ class FileStore implements SqliteStore {
     return this.#query('task', { type: 'task', task });
   }
 
-  runs(task: string): Promise<RunRecord[]> {
-    return this.#query('runs', { type: 'runs', task });
+  pipelines(query: PipelineQuery): Promise<PipelineRecord[]> {
+    return this.#query('pipelines', { type: 'pipelines', query });
+  }
+
+  pipeline(pipelineId: string): Promise<PipelineRecord | undefined> {
+    return this.#query('pipeline', { type: 'pipeline', pipelineId });
+  }
+
+  runs(task: string, only?: readonly string[]): Promise<RunRecord[]> {
+    return this.#query('runs', { type: 'runs', task, only });
   }
 
   trim(task: string, throughLine: number): Promise<Trimmed> {
@@ -327,7 +351,7 @@ class FileStore implements SqliteStore {
       this.#waiters.advance(call.append.task, { nextLine: outcome.outcome.firstLine + outcome.outcome.count });
     }
     for (const { task, nextLine, revision } of answer.changed) this.#waiters.advance(task, { nextLine, revision });
-    this.#waiters.advanceAll(answer.state.nextPosition);
+    this.#waiters.advanceAll(answer.state);
     this.#options.onCommit?.({ ms: answer.ms, calls: settled.length, bytes });
   }
 

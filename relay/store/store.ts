@@ -1,4 +1,4 @@
-import type { GapReason } from '../../shared/chunk.ts';
+import type { GapReason } from '../../shared/gap-reasons.ts';
 import type { EndReason } from '../../shared/wire.ts';
 
 /**
@@ -60,6 +60,17 @@ export interface Store {
    */
   read(read: Read): Promise<Stored[]>;
 
+  /**
+   * What lies at a position and behind it, of all tasks or of one group (see `groupOf`, as its tasks are now), in order,
+   * bounded as `read` is; and how far was looked: all else below `nextPosition` was trimmed, or is none of the group's.
+   * The answer may be empty although there is more. At the head, and behind it, `nextPosition` is the position given.
+   * The lines of a merged chunk come as they were appended, chunk by chunk, each at consecutive positions.
+   *
+   * Of a group, what was trimmed at the position or behind it is a StoredGap `trimmed` for each task: its firstLine and
+   * position are those of the last line that is gone, its count is 1; how many more are gone nobody knows.
+   */
+  walk(walk: Walk): Promise<Walked>;
+
   /** A task's head now, or undefined if there is no such task. */
   head(task: string): Promise<TaskHead | undefined>;
 
@@ -75,11 +86,21 @@ export interface Store {
   /** The store's next position. */
   nextPosition(): Promise<number>;
 
+  /** A number that grows whenever any task's revision does, and when a task is new: what was read of tasks and pipelines
+   * before may be another now. */
+  change(): Promise<number>;
+
+  /** As `wait`, for all tasks: resolves when `change` is above `past`. */
+  waitChange(past: number, signal: AbortSignal): Promise<void>;
+
   /** Tasks, the newest first (by creation), `limit` of them, created before the task `before` if given. */
   tasks(query: TaskQuery): Promise<TaskRecord[]>;
   task(task: string): Promise<TaskRecord | undefined>;
-  /** The runs of a task in the order in which they were opened. */
-  runs(task: string): Promise<RunRecord[]>;
+  /** Pipelines, the newest first (by the creation of their first task). A pipeline is what its tasks say. */
+  pipelines(query: PipelineQuery): Promise<PipelineRecord[]>;
+  pipeline(pipelineId: string): Promise<PipelineRecord | undefined>;
+  /** The runs of a task in the order in which they were opened; with `only`, those of them that it names. */
+  runs(task: string, only?: readonly string[]): Promise<RunRecord[]>;
 
   /**
    * Forgets the lines of a task at or below `throughLine`, exactly those; what is above the head is no line yet. Heads
@@ -249,6 +270,18 @@ export interface Read {
   wants?: Wants;
 }
 
+export interface Walk {
+  position: number;
+  maxBytes: number;
+  group?: string;
+  wants?: Wants;
+}
+
+export interface Walked {
+  stored: PlacedStored[];
+  nextPosition: number;
+}
+
 /** What a header alone can rule out. */
 export interface Wants {
   /** 12 bits, bit `source * 4 + level`; a chunk without any line of these pairs comes without its body. */
@@ -285,7 +318,7 @@ export interface StoredGap {
   /** Absent for `trimmed`, which may span runs. */
   run?: string;
   firstLine: number;
-  /** Absent for `trimmed`. */
+  /** Absent for `trimmed`, but in the answer of `walk`. */
   position?: number;
   count: number;
   reason: GapReason;
@@ -294,6 +327,7 @@ export interface StoredGap {
 }
 
 export type Stored = StoredChunk | StoredGap;
+export type PlacedStored = StoredChunk | (StoredGap & { position: number });
 
 export interface TaskHead {
   /** The next line's number; 1 for a task without lines. */
@@ -322,6 +356,41 @@ export interface TaskQuery {
   since?: number;
 }
 
+/**
+ * What a task belongs to in merged streams: its pipeline, or if it has none, itself. A pipeline and a task without one
+ * that bears the same id are one group.
+ */
+export function groupOf({ task, pipelineId }: { task: string; pipelineId?: string | undefined }): string {
+  return pipelineId ?? task;
+}
+
+export interface PipelineQuery {
+  limit: number;
+  /** A pipeline id: those that are older than it. */
+  before?: string;
+  /** A substring of the pipeline id, ASCII case folded. */
+  q?: string;
+}
+
+/** What the tasks of a pipeline add up to. */
+export interface PipelineRecord {
+  pipelineId: string;
+  tasks: number;
+  /** How many of them have each status. */
+  statuses: Record<TaskStatus, number>;
+  /** Runs of all of them: how many there are, and how many are open. */
+  runs: number;
+  openRuns: number;
+  /** Of all of them together, how far each is: 100 for each that has ended, else what its note says, 0 to 100. */
+  progress: number;
+  /** Of the first task, and of the task that was updated last. */
+  createdAt: number;
+  updatedAt: number;
+  lines: number;
+  missing: number;
+  textBytes: number;
+}
+
 export interface TaskRecord extends TaskHead {
   task: string;
   name?: string;
@@ -330,6 +399,9 @@ export interface TaskRecord extends TaskHead {
   labels: Record<string, string>;
   createdAt: number;
   updatedAt: number;
+  /** Of the newest run, ms by its agent's clock: null without one, and of one that is open. */
+  startedAt: number | null;
+  endedAt: number | null;
   /** Of the newest run, when it has ended. */
   exitCode: number | null;
   signal: string | null;

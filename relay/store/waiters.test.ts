@@ -49,7 +49,7 @@ test('many waiters of a moment are one look-up', async () => {
     asked.map(({ tasks }) => tasks),
     [['t', 'u']],
   );
-  await asked[0].answer({ heads: [head(2), undefined], nextPosition: 1 });
+  await asked[0].answer({ heads: [head(2), undefined], nextPosition: 1, change: 0 });
   assert.deepEqual(await Promise.all(waits.map(isOver)), [true, false, false]);
 });
 
@@ -57,7 +57,7 @@ test('a head that is known is not looked up again', async () => {
   const { waiters, asked } = setup();
   void waiters.wait('t', head(5), never);
   await turn();
-  await asked[0].answer({ heads: [head(3)], nextPosition: 2 });
+  await asked[0].answer({ heads: [head(3)], nextPosition: 2, change: 0 });
   await waiters.wait('t', head(2), never);
   waiters.advance('t', { nextLine: 6 });
   assert.equal(await isOver(waiters.wait('t', head(5), never)), true);
@@ -69,10 +69,10 @@ test('after forget, an answer to an older question does not count as knowledge',
   const wait = waiters.wait('t', head(1), never);
   await turn();
   waiters.forget();
-  await asked[0].answer({ heads: [head(1)], nextPosition: 0 });
+  await asked[0].answer({ heads: [head(1)], nextPosition: 0, change: 0 });
   assert.equal(asked.length, 2);
   assert.equal(await isOver(wait), false);
-  await asked[1].answer({ heads: [head(2)], nextPosition: 1 });
+  await asked[1].answer({ heads: [head(2)], nextPosition: 1, change: 0 });
   assert.equal(await isOver(wait), true);
 });
 
@@ -99,12 +99,29 @@ test('waiting for the whole store is asked once and woken by any commit', async 
   const { waiters, asked } = setup();
   const wait = waiters.waitAll(3, never);
   await turn();
-  await asked[0].answer({ heads: [], nextPosition: 3 });
+  await asked[0].answer({ heads: [], nextPosition: 3, change: 0 });
   assert.equal(await isOver(wait), false);
-  waiters.advanceAll(4);
+  waiters.advanceAll({ nextPosition: 4, change: 0 });
   assert.equal(await isOver(wait), true);
   await waiters.waitAll(3, never);
   assert.equal(asked.length, 1);
+});
+
+test('waiting for a change of any task is woken by changes, not by lines', async () => {
+  const { waiters, asked } = setup();
+  const waits = [waiters.waitChange(3, never), waiters.waitAll(5, never), waiters.waitChange(4, never)];
+  await turn();
+  await asked[0].answer({ heads: [], nextPosition: 5, change: 3 });
+  waiters.advanceAll({ nextPosition: 6, change: 3 });
+  assert.deepEqual(await Promise.all(waits.map(isOver)), [false, true, false]);
+  waiters.advanceAll({ nextPosition: 6, change: 4 });
+  assert.deepEqual(await Promise.all(waits.map(isOver)), [true, true, false]);
+  await waiters.waitChange(3, never);
+  waiters.forget();
+  await turn();
+  await asked[1].answer({ heads: [], nextPosition: 6, change: 5 });
+  assert.equal(await isOver(waits[2]), true);
+  assert.equal(waiters.count, 0);
 });
 
 test('a look-up that fails is told to whoever waited for it', async () => {

@@ -6,8 +6,14 @@ export interface KnownHead {
   revision: number;
 }
 
+/** How far the whole store is. Both numbers only grow. */
+export interface Levels {
+  nextPosition: number;
+  change: number;
+}
+
 /** What the engine says when asked: heads in the order of the tasks, undefined for one that does not exist. */
-export type LookUp = (tasks: string[]) => Promise<{ heads: (KnownHead | undefined)[]; nextPosition: number }>;
+export type LookUp = (tasks: string[]) => Promise<{ heads: (KnownHead | undefined)[] } & Levels>;
 
 interface Waiter<Past> {
   past: Past;
@@ -22,6 +28,12 @@ interface Watch extends KnownHead {
   known: boolean;
   exists: boolean;
   waiters: Set<Waiter<KnownHead>>;
+}
+
+/** One number of the whole store, and who waits for it. */
+interface Level {
+  reached: number;
+  waiters: Set<Waiter<number>>;
 }
 
 /** Heads remembered of tasks that nobody waits for. */
@@ -39,15 +51,16 @@ export class Waiters {
   onFirst: () => void = () => undefined;
   readonly #lookUp: LookUp;
   readonly #watches = new Map<string, Watch>();
-  readonly #all = new Set<Waiter<number>>();
-  #nextPosition = -1;
-  #positionKnown = false;
+  readonly #nextPosition: Level = { reached: -1, waiters: new Set() };
+  readonly #change: Level = { reached: -1, waiters: new Set() };
+  /** Whether both levels were looked up since `forget`. */
+  #levelsKnown = false;
   /** Counts `forget`. */
   #age = 0;
   #count = 0;
   readonly #unknown = new Set<string>();
   readonly #ready = new Set<Watch>();
-  #allReady = false;
+  readonly #readyLevels = new Set<Level>();
   #wake: NodeJS.Immediate | undefined;
   #look: NodeJS.Immediate | undefined;
   #closed: StoreError | undefined;
@@ -69,10 +82,18 @@ export class Waiters {
   }
 
   waitAll(nextPosition: number, signal: AbortSignal): Promise<void> {
+    return this.#waitLevel(this.#nextPosition, nextPosition, signal);
+  }
+
+  waitChange(past: number, signal: AbortSignal): Promise<void> {
+    return this.#waitLevel(this.#change, past, signal);
+  }
+
+  #waitLevel(level: Level, past: number, signal: AbortSignal): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closed);
-    if (this.#nextPosition > nextPosition && !signal.aborted) return Promise.resolve();
-    if (!this.#positionKnown) this.#ask();
-    return this.#add(this.#all, nextPosition, signal);
+    if (level.reached > past && !signal.aborted) return Promise.resolve();
+    if (!this.#levelsKnown) this.#ask();
+    return this.#add(level.waiters, past, signal);
   }
 
   /** A task's head is at least this. Tasks that nobody asked for are not remembered. */
@@ -87,24 +108,29 @@ export class Waiters {
     this.#schedule();
   }
 
-  /** The store's next position is at least this. */
-  advanceAll(nextPosition: number): void {
-    if (nextPosition <= this.#nextPosition) return;
-    this.#nextPosition = nextPosition;
-    if (this.#all.size === 0) return;
-    this.#allReady = true;
+  /** The whole store is at least this far. */
+  advanceAll({ nextPosition, change }: Levels): void {
+    this.#advanceLevel(this.#nextPosition, nextPosition);
+    this.#advanceLevel(this.#change, change);
+  }
+
+  #advanceLevel(level: Level, reached: number): void {
+    if (reached <= level.reached) return;
+    level.reached = reached;
+    if (level.waiters.size === 0) return;
+    this.#readyLevels.add(level);
     this.#schedule();
   }
 
   /** Another handle has committed: what is known may be too little. Looks up all that is waited for. */
   forget(): void {
     this.#age++;
-    this.#positionKnown = false;
+    this.#levelsKnown = false;
     for (const [task, watch] of this.#watches) {
       watch.known = false;
       if (watch.waiters.size > 0) this.#ask(task);
     }
-    if (this.#all.size > 0) this.#ask();
+    if (this.#nextPosition.waiters.size + this.#change.waiters.size > 0) this.#ask();
   }
 
   /** Rejects all waiters, now and later. */
@@ -113,7 +139,7 @@ export class Waiters {
     clearImmediate(this.#wake);
     clearImmediate(this.#look);
     for (const watch of this.#watches.values()) this.#rejectAll(watch.waiters, error);
-    this.#rejectAll(this.#all, error);
+    this.#rejectLevels(error);
     this.#watches.clear();
   }
 
@@ -175,6 +201,10 @@ export class Waiters {
     }
   }
 
+  #rejectLevels(error: Error): void {
+    for (const { waiters } of [this.#nextPosition, this.#change]) this.#rejectAll(waiters, error);
+  }
+
   #schedule(): void {
     this.#wake ??= setImmediate(() => {
       this.#wake = undefined;
@@ -182,11 +212,10 @@ export class Waiters {
         for (const waiter of watch.waiters) if (isPast(watch, waiter.past)) this.#resolve(watch.waiters, waiter);
       }
       this.#ready.clear();
-      if (!this.#allReady) return;
-      this.#allReady = false;
-      for (const waiter of this.#all) {
-        if (this.#nextPosition > waiter.past) this.#resolve(this.#all, waiter);
+      for (const { reached, waiters } of this.#readyLevels) {
+        for (const waiter of waiters) if (reached > waiter.past) this.#resolve(waiters, waiter);
       }
+      this.#readyLevels.clear();
     });
   }
 
@@ -195,7 +224,7 @@ export class Waiters {
     waiter.resolve();
   }
 
-  /** Every look-up also tells the next position. */
+  /** Every look-up also tells how far the store is. */
   #ask(task?: string): void {
     if (task !== undefined) this.#unknown.add(task);
     this.#look ??= setImmediate(() => {
@@ -204,14 +233,18 @@ export class Waiters {
       const age = this.#age;
       this.#unknown.clear();
       this.#lookUp(tasks).then(
-        ({ heads, nextPosition }) => this.#learn(tasks, heads, nextPosition, age === this.#age),
+        ({ heads, ...levels }) => this.#learn(tasks, heads, { ...levels, current: age === this.#age }),
         (error: unknown) => this.#fail(tasks, error as Error),
       );
     });
   }
 
   /** `current`: nothing was forgotten since the question. What was is asked again, but the answer still may wake. */
-  #learn(tasks: string[], heads: (KnownHead | undefined)[], nextPosition: number, current: boolean): void {
+  #learn(
+    tasks: string[],
+    heads: (KnownHead | undefined)[],
+    { current, ...levels }: Levels & { current: boolean },
+  ): void {
     tasks.forEach((task, index) => {
       const watch = this.#watches.get(task);
       if (!watch) return;
@@ -219,8 +252,8 @@ export class Waiters {
       const head = heads[index];
       if (head) this.advance(task, head);
     });
-    this.#positionKnown ||= current;
-    this.advanceAll(nextPosition);
+    this.#levelsKnown ||= current;
+    this.advanceAll(levels);
   }
 
   #fail(tasks: string[], error: Error): void {
@@ -228,7 +261,7 @@ export class Waiters {
       const watch = this.#watches.get(task);
       if (watch) this.#rejectAll(watch.waiters, error);
     }
-    if (!this.#positionKnown) this.#rejectAll(this.#all, error);
+    if (!this.#levelsKnown) this.#rejectLevels(error);
   }
 }
 

@@ -36,6 +36,14 @@ export const relayOptions = {
     default: [],
     defaultText: 'host and port',
   }),
+  grpcPort: option({
+    kind: integer('50051', { max: 65_535 }),
+    help: "The port on which Otto's workers and handlers are listened to with gRPC, at the relay's address; 0 for any that is free",
+    flag: '--grpc-port',
+    env: ['KERUTA_RELAY_GRPC_PORT'].map((name) => ({ name, as: portAlone })),
+    key: 'relay.grpc.port',
+    defaultText: 'no gRPC',
+  }),
   insecureOpen: option({
     kind: switched(),
     help: 'Listen on the network without any authentication: whoever reaches the relay can read and write all logs',
@@ -226,6 +234,13 @@ export const relayOptions = {
     env: ['KERUTA_RELAY_DRAIN_DELAY'],
     key: 'relay.drainDelay',
     default: 0,
+  }),
+  systemLog: option({
+    kind: switched(),
+    help: 'Keep what happens to the relay itself as lines of the task keruta-relay: starts, lost agents, a full disk',
+    env: ['KERUTA_RELAY_SYSTEM_LOG'],
+    key: 'relay.systemLog',
+    default: true,
   }),
   metricsOpen: option({
     kind: switched(),

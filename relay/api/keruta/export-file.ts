@@ -1,4 +1,5 @@
 import { create } from 'content-disposition';
+import { fileName } from '../file-name.ts';
 import type { ExportQuery } from './query.ts';
 
 /** What an export is as a file: its type and its name, `<taskId>-<UTC date>.<extension>`. */
@@ -14,12 +15,6 @@ export interface FileOptions {
   now: number;
 }
 
-/** A task id as every file system takes it: letters and digits of any script, dots within, and `_` for all else. */
-function fileName(task: string): string {
-  const characters = Array.from(task.normalize('NFC').replace(/[^\p{L}\p{M}\p{N}._-]+/gu, '_'));
-  return characters.slice(0, MAX_NAME_CHARACTERS).join('').replace(/^\.+/, '_');
-}
-
 const GZIP_TYPE = 'application/gzip';
 const FILES: Record<ExportQuery['format'], { type: string; extension: string }> = {
   json: { type: 'application/json; charset=utf-8', extension: 'json' },
@@ -31,6 +26,3 @@ const FILES: Record<ExportQuery['format'], { type: string; extension: string }> 
 
 /** Without their parameters, each once. */
 export const EXPORT_TYPES = [...new Set(Object.values(FILES).map(({ type }) => type.split(';')[0])), GZIP_TYPE];
-
-/** Four bytes each at most, where file names may have 255. */
-const MAX_NAME_CHARACTERS = 50;

@@ -1,8 +1,8 @@
 import { FLAG_CR, FLAG_PIECES } from '../../../shared/chunk.ts';
 import { KIND_CR, KIND_MORE, KIND_NO_EOL, KIND_REST, KIND_SOURCE_MASK } from '../../../shared/line.ts';
 import type { LinesEvent } from '../../cursor.ts';
-import { eachLine, linesOf } from './export-lines.ts';
-import { gapText } from './export-table.ts';
+import { eachLine, linesOf } from '../event-lines.ts';
+import { gapText } from '../gap-text.ts';
 import type { ExportWriter } from './export.ts';
 
 /**

@@ -1,6 +1,7 @@
 import { levelOf, sourceOf } from '../../../shared/line.ts';
 import type { GapEvent, LinesEvent } from '../../cursor.ts';
-import { eachLine } from './export-lines.ts';
+import { eachLine } from '../event-lines.ts';
+import { gapText } from '../gap-text.ts';
 import type { ExportWriter } from './export.ts';
 import { iso } from './shape.ts';
 
@@ -62,12 +63,6 @@ function tableExport(begin: number, { head, row }: { head: string; row: (row: Ro
   const gap = (missing: GapEvent): string =>
     row({ line: missing.fromLine, timestamp, source: 'agent', level: 'WARN', message: gapText(missing) });
   return { open: () => head, lines, gap, close: () => '' };
-}
-
-/** What stands for missing lines in texts. */
-export function gapText({ fromLine, toLine, reason }: GapEvent): string {
-  const which = fromLine === toLine ? `line ${fromLine}` : `lines ${fromLine} to ${toLine}`;
-  return `[gap: ${which} missing: ${reason}]`;
 }
 
 function cell(text: string): string {

@@ -9,7 +9,7 @@ import { CANCELLED } from '../../senders/sent-run.ts';
 import { readStatus } from '../../senders/task-status.ts';
 import type { Store } from '../../store/store.ts';
 import { describeOnly } from '../openapi.ts';
-import { requireOn } from './permission.ts';
+import { requireOn } from '../permission.ts';
 import { POST_LOGS, PUT_STATUS } from './post-schemas.ts';
 import { readBody, readIdempotence, readTaskId, takeBytes } from './post-request.ts';
 import { taskNotFound } from './routes-request.ts';

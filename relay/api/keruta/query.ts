@@ -1,6 +1,6 @@
 import { KerutaError } from '../../../shared/errors.ts';
 import { compileFilter, type Filter } from '../../filter.ts';
-import type { TaskQuery, TaskStatus } from '../../store/store.ts';
+import type { PipelineQuery, TaskQuery, TaskStatus } from '../../store/store.ts';
 import { metaOf, readFilter, readList, readTime } from '../filter-query.ts';
 
 /** A query string, parsed: what is given twice is a list. */
@@ -40,9 +40,9 @@ export function readLogsQuery(query: Query): LogsQuery {
 }
 
 export function readLogsFilter(query: Query): Filter {
-  const { level, source, from, to, q, regex, run } = query;
-  const names = { levels: 'level', sources: 'source', runs: 'run' } as const;
-  const input = { levels: level, sources: source, from, to, q, regex, runs: run, meta: metaOf(query) };
+  const { level, source, from, to, q, regex, run, worker } = query;
+  const names = { levels: 'level', sources: 'source', runs: 'run', workers: 'worker' } as const;
+  const input = { levels: level, sources: source, from, to, q, regex, runs: run, workers: worker, meta: metaOf(query) };
   return compileFilter(readFilter(input, names));
 }
 
@@ -109,9 +109,27 @@ export function taskCursor(task: string): string {
 }
 
 function readTaskCursor(text: string): string {
+  return readListCursor(text, { prefix: 't.', what: 'tasks' });
+}
+
+export function readPipelinesQuery(query: Query): PipelineQuery {
+  const read: PipelineQuery = { limit: readSize(query) };
+  const q = one(query, 'q');
+  if (q !== undefined) read.q = q;
+  const after = one(query, 'after');
+  if (after !== undefined) read.before = readListCursor(after, { prefix: 'p.', what: 'pipelines' });
+  return read;
+}
+
+/** The cursor behind a pipeline in a list of them. */
+export function pipelineCursor(pipelineId: string): string {
+  return Buffer.from(`p.${pipelineId}`).toString('base64url');
+}
+
+function readListCursor(text: string, { prefix, what }: { prefix: string; what: string }): string {
   const decoded = Buffer.from(text, 'base64url').toString();
-  if (!decoded.startsWith('t.')) throw new KerutaError('INVALID_CURSOR', 'after is no cursor of a list of tasks.');
-  return decoded.slice(2);
+  if (!decoded.startsWith(prefix)) throw new KerutaError('INVALID_CURSOR', `after is no cursor of a list of ${what}.`);
+  return decoded.slice(prefix.length);
 }
 
 /** `key:value`, several times or separated by commas: all must match. */
@@ -169,7 +187,7 @@ function one(query: Query, name: string): string | undefined {
 
 const STATUSES = ['pending', 'running', 'succeeded', 'failed', 'cancelled', 'lost'] as const satisfies TaskStatus[];
 const FORMATS = ['json', 'csv', 'txt', 'ndjson'] as const satisfies ExportFormat[];
-const FILTER_NAMES = new Set(['level', 'source', 'from', 'to', 'q', 'regex', 'run']);
+const FILTER_NAMES = new Set(['level', 'source', 'from', 'to', 'q', 'regex', 'run', 'worker']);
 const MAX_SIZE = 1000;
 const MAX_CONTEXT = 100;
 /** Times MAX_SIZE still a number that is exact. */

@@ -1,5 +1,5 @@
 import type { Batch, LinesEvent, ReadEvent } from '../../cursor.ts';
-import { joinFrames, textFrame } from '../frames.ts';
+import { joinFrames } from '../frames.ts';
 import { endMessage, gapMessage, linesJson, type Cursors } from './shape.ts';
 
 /** How one subscription wants it; lines are rendered once for all whose style is the same. */
@@ -20,17 +20,20 @@ export function renderBatch({ events }: Batch, style: Style): Buffer[] {
 function renderEvent(event: ReadEvent, style: Style): Buffer {
   if (event.type === 'lines') return renderLines(event, style);
   const message = event.type === 'gap' ? gapMessage(event, style) : endMessage(event, style.cursors);
-  const json = JSON.stringify(message);
-  return textFrame(style.batch ? `[${json}]` : json);
+  return messageFrames([JSON.stringify(message)], style.batch);
 }
 
 function renderLines(event: LinesEvent, style: Style): Buffer {
   const { batch, epoch, cursors, filterKey } = style;
   const key = `keruta ${batch ? 'batch' : 'single'} ${event.first}-${event.end} ${epoch} ${filterKey}`;
   return event.block.rendered(key, () => {
-    const messages = linesJson(event, { cursors, prefix: '"type":"log",' });
-    return joinFrames(batch ? groups(messages) : messages);
+    return messageFrames(linesJson(event, { cursors, prefix: '"type":"log",' }), batch);
   });
+}
+
+/** The frames of messages that are JSON already: one each, or if a frame is to hold an array, few. */
+export function messageFrames(messages: readonly string[], batch: boolean): Buffer {
+  return joinFrames(batch ? groups(messages) : messages);
 }
 
 /** Arrays of messages, each of a size that a client takes well. */

@@ -1,8 +1,10 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { pipeline, Readable } from 'node:stream';
 import { constants, createGzip } from 'node:zlib';
 import type { Reader } from '../../reader.ts';
 import type { TaskRecord } from '../../store/store.ts';
+import { begun, streamOf } from '../routes-parts.ts';
+import { untilAborted, untilGone } from '../until-gone.ts';
 import { exportHeaders } from './export-file.ts';
 import { jsonExport, ndjsonExport } from './export-json.ts';
 import { plainExport } from './export-plain.ts';
@@ -10,8 +12,7 @@ import { csvExport, textExport } from './export-table.ts';
 import { exportParts, type ExportWriter } from './export.ts';
 import { readExportQuery, type ExportFormat } from './query.ts';
 import { EXPORT_LOGS } from './routes-export-schemas.ts';
-import { begun, streamOf } from './routes-parts.ts';
-import { permittedTask, untilGone, type RouteParts, type TaskRoute } from './routes-request.ts';
+import { permittedTask, type RouteParts, type TaskRoute } from './routes-request.ts';
 
 export function addExportRoutes(app: FastifyInstance, { reader }: RouteParts): void {
   const path = '/tasks/:taskId/logs/export';
@@ -48,18 +49,6 @@ function writerOf(format: ExportFormat, { task, reader }: { task: TaskRecord; re
       return textExport(task.createdAt);
     case 'plain':
       return plainExport();
-  }
-}
-
-/** The parts, or fewer if the client goes: that is no failure of the export. */
-async function* untilAborted(
-  parts: AsyncIterable<Buffer>,
-  reply: FastifyReply,
-): AsyncGenerator<Buffer, void, undefined> {
-  try {
-    yield* parts;
-  } catch (error) {
-    if (!reply.raw.destroyed) throw error;
   }
 }
 

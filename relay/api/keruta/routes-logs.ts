@@ -2,10 +2,11 @@ import type { FastifyInstance } from 'fastify';
 import type { Page } from '../../page.ts';
 import type { Reader } from '../../reader.ts';
 import type { TaskRecord } from '../../store/store.ts';
+import { sendParts } from '../routes-parts.ts';
+import { untilGone } from '../until-gone.ts';
 import { readBefore, readLogsFilter, readLogsQuery, refuseFilter, type LogsQuery } from './query.ts';
 import { pageParts } from './page-parts.ts';
-import { sendParts } from './routes-parts.ts';
-import { permittedTask, untilGone, type RouteParts, type TaskRoute } from './routes-request.ts';
+import { permittedTask, type RouteParts, type TaskRoute } from './routes-request.ts';
 import { COUNT_LOGS, DELETE_LOGS, LIST_LOGS, LOG_STATS } from './routes-logs-schemas.ts';
 import { statsJson } from './shape.ts';
 

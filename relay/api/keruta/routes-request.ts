@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import type { Scope } from '../../auth/principal.ts';
 import { KerutaError } from '../../../shared/errors.ts';
 import type { Reader } from '../../reader.ts';
@@ -7,7 +7,7 @@ import type { Query } from './query.ts';
 
 /** What routes answer from. */
 export interface RouteParts {
-  store: Pick<Store, 'pin'>;
+  store: Pick<Store, 'pin' | 'pipelines' | 'pipeline' | 'tasks'>;
   reader: Reader;
 }
 
@@ -35,11 +35,4 @@ export async function permittedTask(
 
 export function taskNotFound(task: string): KerutaError {
   return new KerutaError('TASK_NOT_FOUND', `There is no task ${JSON.stringify(task)}.`);
-}
-
-/** Aborts when nobody waits for the answer any more. */
-export function untilGone(reply: FastifyReply): AbortSignal {
-  const abort = new AbortController();
-  reply.raw.once('close', () => abort.abort(new KerutaError('IDLE', 'The client has gone.')));
-  return abort.signal;
 }

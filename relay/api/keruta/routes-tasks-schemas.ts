@@ -15,7 +15,7 @@ import {
 } from '../openapi-schemas.ts';
 import { COUNTS, TASK_STATUS } from './routes-words-schemas.ts';
 
-const TASK_MEMBERS: Record<string, Schema> = {
+export const TASK_MEMBERS: Record<string, Schema> = {
   taskId: TEXT,
   name: orNull(TEXT),
   status: TASK_STATUS,

@@ -3,8 +3,9 @@ import { KerutaError } from '../../../shared/errors.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { Reader } from '../../reader.ts';
 import type { TaskQuery, TaskRecord } from '../../store/store.ts';
+import { untilGone } from '../until-gone.ts';
 import { readTasksQuery, taskCursor, type Query } from './query.ts';
-import { permittedTask, taskNotFound, untilGone, type RouteParts, type TaskRoute } from './routes-request.ts';
+import { permittedTask, taskNotFound, type RouteParts, type TaskRoute } from './routes-request.ts';
 import { GET_TASK, LIST_TASKS, PIN_TASK } from './routes-tasks-schemas.ts';
 import { runJson, taskJson } from './shape.ts';
 

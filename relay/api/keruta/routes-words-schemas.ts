@@ -1,5 +1,5 @@
 import { LEVELS, SOURCES } from '../../../shared/line.ts';
-import { GAP_REASONS } from '../../../shared/chunk.ts';
+import { GAP_REASONS } from '../../../shared/gap-reasons.ts';
 import { COUNT, FLAG, objectOf, TEXT, TIME, type Schema } from '../openapi-schemas.ts';
 
 export const SOURCE: Schema = { type: 'string', enum: [...SOURCES] };
@@ -52,6 +52,7 @@ export const FILTER_MEMBERS: Record<string, Schema> = {
   level: { ...TEXT, description: 'DEBUG, INFO, WARN, ERROR; several by commas' },
   source: { ...TEXT, description: 'stdout, stderr, agent; several by commas' },
   run: { ...TEXT, description: 'Run ids; several by commas' },
+  worker: { ...TEXT, description: 'Worker ids, whose runs they are; given several times: any of them' },
   from: { ...TIME, description: 'The earliest time, itself included' },
   to: { ...TIME, description: 'The latest time, itself included' },
   q: { ...TEXT, description: 'A part of the message, ASCII in any case; given several times: any of them' },

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { describeOnly } from '../openapi.ts';
 import { addExportRoutes } from './routes-export.ts';
 import { addLogRoutes } from './routes-logs.ts';
+import { addPipelineRoutes } from './routes-pipelines.ts';
 import type { RouteParts } from './routes-request.ts';
 import { addTaskRoutes } from './routes-tasks.ts';
 import { addWhoamiRoute } from './routes-whoami.ts';
@@ -15,6 +16,7 @@ export function registerKerutaRoutes(app: FastifyInstance, parts: RouteParts): v
     done();
   });
   addTaskRoutes(app, parts);
+  addPipelineRoutes(app, parts);
   addLogRoutes(app, parts);
   addExportRoutes(app, parts);
   addWhoamiRoute(app);

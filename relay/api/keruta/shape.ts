@@ -4,16 +4,17 @@ import type { EndMessage, GapMessage } from '../../../shared/viewer-messages.ts'
 import type { EndEvent, GapEvent, LinesEvent } from '../../cursor.ts';
 import { countPairs, pairsOf } from '../../filter.ts';
 import type { RunRecord, TaskRecord } from '../../store/store.ts';
+import { metadataJson } from '../metadata-json.ts';
 
-/** Writes the cursor of a line number. */
-export type Cursors = (line: number) => string;
+/** Writes the cursor of a line number; in merged streams, of a position. */
+export type Cursors = (place: number) => string;
 
-/** The JSON of each line of an event, `prefix` being the members that come first (`"type":"log",` or nothing). */
-export function linesJson({ block, first, end, matches }: LinesEvent, { cursors, prefix = '' }: LineStyle): string[] {
+/** The JSON of each line of an event. */
+export function linesJson({ block, first, end, matches }: LinesEvent, style: LineStyle): string[] {
   const lines = block.lines();
   if (lines === undefined)
     throw new Error(`block ${block.firstLine} of ${block.task} can't be rendered: it can't be read`);
-  const render = lineWriter({ task: block.task, block, firstLine: block.firstLine, lines, cursors, prefix });
+  const render = lineWriter(block, lines, style);
   if (matches !== undefined) return Array.from(matches, render);
   const json = new Array<string>(end - first);
   for (let i = first; i < end; i++) json[i - first] = render(i);
@@ -22,21 +23,20 @@ export function linesJson({ block, first, end, matches }: LinesEvent, { cursors,
 
 export interface LineStyle {
   cursors: Cursors;
+  /** The place of the block's first line, if that is not its number. */
+  origin?: number;
+  /** The members that come first, as `"type":"log",`. */
   prefix?: string;
+  /** Those that come last, by the line's index in the block, as `,"workerId":"w"`. */
+  suffix?: (index: number) => string;
 }
 
-function lineWriter(of: {
-  task: string;
-  block: LinesEvent['block'];
-  firstLine: number;
-  lines: Lines;
-  cursors: Cursors;
-  prefix: string;
-}): (index: number) => string {
-  const { lines, cursors, firstLine } = of;
+function lineWriter(block: LinesEvent['block'], lines: Lines, style: LineStyle): (index: number) => string {
+  const { task, firstLine } = block;
+  const { cursors, origin = firstLine, prefix = '', suffix } = style;
   const { text, starts, times, kinds, metadata } = lines;
-  const open = `{${of.prefix}"id":"`;
-  const afterId = `","taskId":${JSON.stringify(of.task)},"timestamp":"`;
+  const open = `{${prefix}"id":"`;
+  const afterId = `","taskId":${JSON.stringify(task)},"timestamp":"`;
   const words = kindWords();
   let time = NaN;
   let timestamp = '';
@@ -46,11 +46,11 @@ function lineWriter(of: {
       timestamp = new Date(time).toISOString();
     }
     const kind = kinds[index];
-    const line = firstLine + index;
     const message = JSON.stringify(text.toString('utf8', starts[index], starts[index + 1] - 1));
-    const more = (kind & (KIND_MORE | KIND_REST)) === 0 ? '' : pieceJson(kind, of.block.runAt(index));
+    const more = (kind & (KIND_MORE | KIND_REST)) === 0 ? '' : pieceJson(kind, block.runAt(index));
     const meta = metadata?.[index] === undefined ? '{}' : metadataJson(metadata[index]);
-    return `${open}${cursors(line)}${afterId}${timestamp}${words[kind & PAIR_BITS]}${message},"lineNumber":${line},"metadata":${meta}${more}}`;
+    const last = suffix?.(index) ?? '';
+    return `${open}${cursors(origin + index)}${afterId}${timestamp}${words[kind & PAIR_BITS]}${message},"lineNumber":${firstLine + index},"metadata":${meta}${more}${last}}`;
   };
 }
 
@@ -66,17 +66,6 @@ function kindWords(): string[] {
 /** Who joins pieces needs to know whose they are. */
 function pieceJson(kind: number, run: string): string {
   return `${(kind & KIND_MORE) !== 0 ? ',"more":true' : ''}${(kind & KIND_REST) !== 0 ? ',"rest":true' : ''},"run":"${run}"`;
-}
-
-/** What a sender gave as metadata. It was stored unread, so it may be anything. */
-function metadataJson(text: string): string {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return JSON.stringify(value);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  return JSON.stringify({ unreadable: text });
 }
 
 export function gapMessage(gap: GapEvent, { task, cursors }: { task: string; cursors: Cursors }): GapMessage {

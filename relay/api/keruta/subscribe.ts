@@ -1,18 +1,27 @@
 import * as z from 'zod/mini';
 import { KerutaError } from '../../../shared/errors.ts';
-import type { SubscribeOptions } from '../../../shared/viewer-messages.ts';
+import {
+  MAX_SUBSCRIPTION_NAME,
+  type SubscribeMessage,
+  type SubscribeOptions,
+  type UnsubscribeMessage,
+} from '../../../shared/viewer-messages.ts';
 import { taskIdProblem } from '../../../shared/task-id.ts';
+import { MAX_TEXT_CHARACTERS } from '../../../shared/wire.ts';
 import { readFilter } from '../filter-query.ts';
 import { compileFilter, type Filter } from '../../filter.ts';
 
 /** What may be said on a socket that speaks JSON. */
 export type ViewerRequest =
-  | { type: 'subscribe'; taskId?: string; options: Subscribe }
-  | { type: 'unsubscribe'; taskId?: string }
+  | { type: 'subscribe'; name?: string; target?: Target; options: unknown }
+  | { type: 'unsubscribe'; name?: string; taskId?: string }
   | { type: 'auth'; token?: string }
   | { type: 'ping' | 'pong' }
   /** An agent's: a log entry and a status, still to be read. */
   | { type: 'log' | 'status'; taskId?: string; body: unknown };
+
+/** What is subscribed to; also the members by which messages say it. */
+export type Target = { taskId: string } | { pipelineId: string } | { all: true };
 
 /** A `subscribe`'s options, read. */
 export interface Subscribe {
@@ -34,16 +43,34 @@ export function readRequest(frame: string): ViewerRequest {
   }
   const sent = readSent(json);
   if (sent !== undefined) return sent;
-  const parsed = request.safeParse(json);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    const place = issue.path.join('.');
-    const problem = place === 'type' ? `it may be ${TYPES.join(', ')}` : issue.message;
-    throw new KerutaError('INVALID_MESSAGE_FORMAT', `${place === '' ? 'The message' : place}: ${problem}.`);
-  }
-  const message = parsed.data;
-  if ('taskId' in message) checkTaskId(message.taskId);
-  return withOptions(message);
+  const message = parse(request, json, 'The message');
+  if (message.type !== 'subscribe' && message.type !== 'unsubscribe') return message;
+  const { subscription, taskId } = message;
+  checkName(subscription);
+  checkTaskId(taskId);
+  const name = subscription === undefined ? undefined : { name: subscription };
+  if (message.type === 'unsubscribe') return { type: message.type, ...name, ...(taskId !== undefined && { taskId }) };
+  const target = readTarget(message);
+  return { type: message.type, ...name, ...(target && { target }), options: message.options };
+}
+
+/**
+ * A `subscribe`'s options for what it is about. Throws a KerutaError: INVALID_MESSAGE_FORMAT for a wrong type,
+ * INVALID_INPUT for a wrong value.
+ */
+export function readSubscribe(given: unknown, target: Target): Subscribe {
+  const subscribe = readOptions(parse(optional(options), given, 'options') ?? {});
+  if (!('taskId' in target)) checkMerged(subscribe);
+  return subscribe;
+}
+
+function parse<T extends z.ZodMiniType>(type: T, json: unknown, what: string): z.infer<T> {
+  const parsed = type.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const place = issue.path.join('.');
+  const problem = place === 'type' ? `it may be ${TYPES.join(', ')}` : issue.message;
+  throw new KerutaError('INVALID_MESSAGE_FORMAT', `${place === '' ? what : place}: ${problem}.`);
 }
 
 /**
@@ -65,14 +92,37 @@ function checkTaskId(taskId: string | undefined): void {
   if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `The task id ${problem}.`);
 }
 
-function withOptions(message: z.infer<typeof request>): ViewerRequest {
-  if (message.type !== 'subscribe') return message;
-  return { ...message, options: readOptions(message.options ?? {}) };
+function checkName(name: string | undefined): void {
+  if (name === undefined || (name !== '' && name.length <= MAX_SUBSCRIPTION_NAME)) return;
+  const problem = name === '' ? 'is empty' : `has ${name.length} characters; ${MAX_SUBSCRIPTION_NAME} are allowed`;
+  throw new KerutaError('INVALID_INPUT', `The name of the subscription ${problem}.`);
 }
 
-/** What a bare connect means. */
-export function defaultSubscribe(): Subscribe {
-  return readOptions({});
+function readTarget({ subscription, taskId, pipelineId, all }: SentSubscribe): Target | undefined {
+  if ([taskId, pipelineId, all === true ? all : undefined].filter((one) => one !== undefined).length > 1) {
+    throw new KerutaError('INVALID_INPUT', 'Only one of taskId, pipelineId and all can be given.');
+  }
+  if (taskId !== undefined) return { taskId };
+  if (pipelineId === undefined && all !== true) return undefined;
+  if (subscription === undefined) {
+    throw new KerutaError('INVALID_INPUT', 'What is not a task needs a name: "subscription" must be given.');
+  }
+  if (pipelineId === undefined) return { all: true };
+  if (pipelineId !== '' && pipelineId.length <= MAX_TEXT_CHARACTERS) return { pipelineId };
+  throw new KerutaError('INVALID_INPUT', `pipelineId must have 1 to ${MAX_TEXT_CHARACTERS} characters.`);
+}
+
+/** Options that mean something for a task only. */
+function checkMerged({ start, expectRuns }: Subscribe): void {
+  if (expectRuns !== undefined) throw new KerutaError('INVALID_INPUT', 'expectRuns is for the runs of one task.');
+  if (start === undefined) return;
+  if ('from' in start && LINE_NUMBER.test(start.from)) {
+    const message = 'Line numbers are places in a task: here from may be start, now or a cursor.';
+    throw new KerutaError('INVALID_INPUT', message);
+  }
+  if ('tail' in start && start.tail > MAX_MERGED_TAIL_LINES) {
+    throw new KerutaError('INVALID_INPUT', `Of more than one task, tail may be ${MAX_MERGED_TAIL_LINES} at most.`);
+  }
 }
 
 function readOptions(given: z.infer<typeof options>): Subscribe {
@@ -90,6 +140,10 @@ function readOptions(given: z.infer<typeof options>): Subscribe {
 
 /** Lines of `tail` are looked for backward, which takes time and memory. */
 const MAX_TAIL_LINES = 1_000_000;
+
+/** They are found as a page is, and read twice. */
+const MAX_MERGED_TAIL_LINES = 1000;
+const LINE_NUMBER = /^\d{1,15}$/;
 
 const optional = <T extends z.ZodMiniType>(type: T): z.ZodMiniOptional<z.ZodMiniNullable<T>> =>
   z.optional(z.nullable(type));
@@ -110,14 +164,32 @@ const options = z.object({
   since: time,
   until: time,
   runs: texts,
+  workers: texts,
   meta: optional(z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]))),
   batch: optional(z.boolean()),
   expectRuns: optional(z.int().check(z.positive())),
 } satisfies Record<keyof SubscribeOptions, unknown>);
 
+const text = z.optional(z.string());
+const subscribe = {
+  type: z.literal('subscribe'),
+  subscription: text,
+  taskId: text,
+  pipelineId: text,
+  all: z.optional(z.boolean()),
+  options: z.optional(z.unknown()),
+} satisfies Record<keyof SubscribeMessage, unknown>;
+const unsubscribe = {
+  type: z.literal('unsubscribe'),
+  subscription: text,
+  taskId: text,
+} satisfies Record<keyof UnsubscribeMessage, unknown>;
+
+type SentSubscribe = z.infer<z.ZodMiniObject<typeof subscribe>>;
+
 const request = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('subscribe'), taskId: z.optional(z.string()), options: z.optional(z.nullable(options)) }),
-  z.object({ type: z.literal('unsubscribe'), taskId: z.optional(z.string()) }),
+  z.object(subscribe),
+  z.object(unsubscribe),
   z.object({ type: z.literal('auth'), token: z.optional(z.string()) }),
   z.object({ type: z.enum(['ping', 'pong']) }),
 ]);

@@ -1,44 +1,46 @@
-import { decodeCursor } from '../../../shared/cursor.ts';
-import { KerutaError } from '../../../shared/errors.ts';
-import type { SubscribedMessage, UnsubscribedMessage } from '../../../shared/viewer-messages.ts';
-import type { Reader } from '../../reader.ts';
 import { textFrame } from '../frames.ts';
 import type { Outgoing } from '../outgoing.ts';
-import { renderBatch, type Style } from './render.ts';
+import type { Lane } from './lanes.ts';
 import { iso } from './shape.ts';
+import type { Stream } from './stream.ts';
 import type { Subscribe } from './subscribe.ts';
 
-export interface SubscriptionOptions {
-  task: string;
+export interface SubscriptionOptions<Batch> {
+  /** The members by which its messages say which one it is. */
+  label: object;
+  stream: Stream<Batch>;
   subscribe: Subscribe;
-  /** The line to go on from if `subscribe` does not say where: that of the subscription that this one replaces. */
-  place?: number;
-  reader: Reader;
+  /** Where to go on if `subscribe` does not say where: the place of the subscription that this one replaces. */
+  place?: number | undefined;
   out: Outgoing;
+  lane: Lane;
   now: () => number;
 }
 
-/** One task on one viewer's socket: from a line on, every line that matches, once and in order. */
-export class Subscription {
+/** One stream on a viewer's socket: from a place on, every line that matches, once and in order. */
+export class Subscription<Batch> {
   /** Everything below was written, or does not match. */
-  nextLine: number | undefined;
-  readonly #options: SubscriptionOptions;
+  place: number | undefined;
+  readonly #options: SubscriptionOptions<Batch>;
   readonly #abort = new AbortController();
-  #style: Style | undefined;
 
-  constructor(options: SubscriptionOptions) {
+  constructor(options: SubscriptionOptions<Batch>) {
     this.#options = options;
-    this.nextLine = options.place;
+    this.place = options.place;
   }
 
   /** Says `subscribed`, then writes lines until `stop`, or the end that it was asked to find. Rejects with what went wrong. */
   async run(): Promise<void> {
     const { signal } = this.#abort;
-    const leave = this.#options.reader.followed.join(this.#options.task, this);
+    const { stream, subscribe } = this.#options;
+    const leave = stream.join(this);
     try {
-      const from = await this.#start(signal);
+      const { place, extent } = await stream.begin(this.place, signal);
       signal.throwIfAborted();
-      await this.#write(from, signal);
+      this.place = place;
+      this.#say('subscribed', extent);
+      await this.#write(place, signal);
+      if (!subscribe.realtime) this.#say('unsubscribed');
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
@@ -48,78 +50,39 @@ export class Subscription {
 
   /** Where it was told to start, if it has not yet. */
   get start(): Subscribe['start'] {
-    return this.nextLine === undefined ? this.#options.subscribe.start : undefined;
+    return this.place === undefined ? this.#options.subscribe.start : undefined;
+  }
+
+  /** Of the place where it is, once that is known. */
+  get cursor(): string | undefined {
+    return this.place === undefined ? undefined : this.#options.stream.cursor(this.place);
   }
 
   stop(): void {
     this.#abort.abort();
   }
 
-  async #start(signal: AbortSignal): Promise<number> {
-    const { task, reader, subscribe, now } = this.#options;
-    const head = await reader.head(task);
-    if (head === undefined && !subscribe.realtime) {
-      throw new KerutaError('TASK_NOT_FOUND', `There is no task ${JSON.stringify(task)}.`);
-    }
-    const nextLine = head?.nextLine ?? 1;
-    const from = await this.#firstLine(nextLine, signal);
-    this.nextLine = from;
-    const subscribed: SubscribedMessage = {
-      type: 'subscribed',
-      taskId: task,
-      timestamp: iso(now()),
-      cursor: reader.cursors()(from),
-      firstLine: (head?.trimmedLine ?? 0) + 1,
-      lastLine: nextLine - 1,
-    };
-    this.#say(subscribed);
-    return from;
-  }
-
-  #firstLine(nextLine: number, signal: AbortSignal): Promise<number> | number {
-    const { task, reader, subscribe, place } = this.#options;
-    const { start, filter } = subscribe;
-    if (start === undefined) return place ?? nextLine;
-    if ('from' in start) return start.from === 'now' ? nextLine : reader.place(task, start.from);
-    if ('tail' in start) return reader.placeBefore(task, { before: nextLine, count: start.tail, filter, signal });
-    // A number would be taken for a line; behind a cursor goes on what that cursor's client has not seen yet.
-    if (decodeCursor(start.after) === undefined) {
-      throw new KerutaError('INVALID_CURSOR', `after is ${JSON.stringify(start.after)}, which is no cursor.`);
-    }
-    return reader.place(task, start.after).then((line) => line + 1);
-  }
-
   async #write(from: number, signal: AbortSignal): Promise<void> {
-    const { task, reader, out, subscribe, now } = this.#options;
-    const { filter, batch, expectRuns, realtime } = subscribe;
-    const following = reader.follow(task, { from, filter, expectRuns, untilHead: !realtime, signal });
-    for await (const read of following) {
-      // Once stopped, another subscription may go on from `nextLine`: nothing more is written.
+    const { stream, out, lane } = this.#options;
+    for await (const batch of stream.follow(from, signal)) {
+      const { frames, next } = await stream.render(batch);
+      // Other subscriptions write here, too: whoever finds it full again waits for another turn.
+      while (out.full) await out.ready();
+      // Once stopped, another subscription may go on from `place`: nothing more is written.
       signal.throwIfAborted();
-      const epoch = reader.epoch();
-      // Epochs change once in a store's life, if at all.
-      if (this.#style?.epoch !== epoch)
-        this.#style = { task, batch, epoch, cursors: reader.cursors(), filterKey: filter.key };
-      const frames = renderBatch(read, this.#style);
       if (!out.open) return;
-      out.write(...frames);
-      this.nextLine = read.nextLine;
-      reader.followed.took(read);
-      if (out.full) await out.ready();
-    }
-    if (!realtime) {
-      const unsubscribed: UnsubscribedMessage = {
-        type: 'unsubscribed',
-        taskId: task,
-        timestamp: iso(now()),
-        cursor: reader.cursors()(this.nextLine ?? from),
-      };
-      this.#say(unsubscribed);
+      lane.write(frames);
+      this.place = next;
+      stream.took(batch);
+      // Nothing is read for a viewer that does not take what it has.
+      await out.ready();
     }
   }
 
-  #say(message: object): void {
+  #say(type: 'subscribed' | 'unsubscribed', extent?: object): void {
+    const { label, subscribe, out, now } = this.#options;
+    const message = { type, ...label, timestamp: iso(now()), cursor: this.cursor, ...extent };
     const json = JSON.stringify(message);
-    this.#options.out.write(textFrame(this.#options.subscribe.batch ? `[${json}]` : json));
+    out.write(textFrame(subscribe.batch ? `[${json}]` : json));
   }
 }

@@ -2,27 +2,31 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { ViewerMessage } from '../../../shared/viewer-messages.ts';
+import type { MergedMessage, ViewerMessage } from '../../../shared/viewer-messages.ts';
 import { ANYBODY } from '../../auth/principal.ts';
+import { MergedReader } from '../../merged/merged-reader.ts';
 import { until, type Reading } from '../../reading.fixture.ts';
 import { openSenders, SOMEBODY } from '../../senders/senders.fixture.ts';
 import { serveViewer, type ViewerOptions } from './viewer.ts';
 
-/** Serves viewers at `ws://…/{taskId}` until the test is over. */
+/** Serves viewers at `ws://…/{taskId}`, and at `ws://…/` without a task, until the test is over. */
 export async function serveViewers(
   t: TestContext,
   reading: Reading,
   options: Partial<ViewerOptions> = {},
 ): Promise<ViewerServer> {
   const senders = options.senders ?? (await openSenders(t, reading));
+  const { reader, store } = reading;
+  const merged = options.merged ?? new MergedReader({ store, reader });
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
   server.on('connection', (socket, request) => {
     serveViewer(socket, {
-      taskId: decodeURIComponent((request.url ?? '').slice(1)),
+      taskId: decodeURIComponent((request.url ?? '').slice(1)) || undefined,
       caller: SOMEBODY,
       visit: SOMEBODY,
       authenticate: () => Promise.resolve(ANYBODY),
-      reader: reading.reader,
+      ...{ reader, merged },
+      pipelines: store,
       senders,
       ...options,
     });
@@ -39,6 +43,8 @@ export interface ViewerServer {
   url: string;
   server: WebSocketServer;
 }
+
+type AnyMessage = ViewerMessage | MergedMessage;
 
 /** A viewer that keeps every message. */
 export class TestViewer {
@@ -74,6 +80,23 @@ export class TestViewer {
 
   async saw(type: ViewerMessage['type'], count = 1): Promise<void> {
     await until(() => this.of(type).length >= count);
+  }
+
+  /** What came of the subscription of this name, as the messages `for` say it; null: of those without one. */
+  within(name: string | null): AnyMessage[] {
+    let current: string | null = null;
+    return this.messages.filter((message) => {
+      if (message.type === 'for') current = message.subscription;
+      const shared = message.type === 'log' || message.type === 'gap' || message.type === 'end';
+      return shared
+        ? current === name
+        : 'subscription' in message && message.type !== 'for' && message.subscription === name;
+    });
+  }
+
+  /** The texts of that subscription's lines. */
+  texts(name: string | null): string[] {
+    return this.within(name).flatMap((message) => (message.type === 'log' ? message.message : []));
   }
 
   /** The lines' texts by number. */

@@ -166,7 +166,6 @@ test('replacing the filter during a flood leaves nothing out and sends nothing t
     if (i % 10 === 0) viewer.say({ type: 'subscribe', taskId: 't', options: i % 20 === 0 ? { batch: true } : {} });
   }
   await viewer.saw('log', 300);
-  await viewer.saw('subscribed', 31);
   assert.deepEqual(
     viewer.lines,
     Array.from({ length: 300 }, (_, i) => `${i + 1} ${i + 1}`),

@@ -1,11 +1,13 @@
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { ERRORS, KerutaError } from '../../../shared/errors.ts';
-import { VIEW_SUBPROTOCOL, type ErrorMessage, type ViewerMessage } from '../../../shared/viewer-messages.ts';
+import { VIEW_SUBPROTOCOL, type ViewerMessage } from '../../../shared/viewer-messages.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { Caller } from '../../caller.ts';
 import { toKerutaError, type ErrorMeter } from '../../http-errors.ts';
 import type { Limits } from '../../limits/limits.ts';
+import type { MergedReader } from '../../merged/merged-reader.ts';
+import type { SnapshotStore } from '../../pipelines/snapshot.ts';
 import type { Reader } from '../../reader.ts';
 import { readEntry } from '../../senders/log-entry.ts';
 import type { Senders } from '../../senders/senders.ts';
@@ -15,21 +17,25 @@ import { textFrame } from '../frames.ts';
 import { Outgoing } from '../outgoing.ts';
 import { Entrance, tokenOf } from './entrance.ts';
 import { FrameTurns } from './frame-turns.ts';
-import { IdleTimer } from './idle-timer.ts';
-import { mayOn, requireOn } from './permission.ts';
+import { IdleTimer } from '../idle-timer.ts';
+import { requireOn } from '../permission.ts';
 import { iso } from './shape.ts';
-import { defaultSubscribe, readRequest, type Subscribe, type ViewerRequest } from './subscribe.ts';
-import { Subscriptions } from './subscriptions.ts';
+import { readRequest, type ViewerRequest } from './subscribe.ts';
+import type { Label } from './subscriptions.ts';
+import { Watching } from './watching.ts';
 
 export interface ViewerOptions {
-  /** The path's task. */
-  taskId: string;
+  /** The path's task, if it names one. */
+  taskId?: string | undefined;
   /** Undefined: a token is required, and none came with the upgrade. */
   caller: Caller | undefined;
   visit: Omit<Caller, 'principal'>;
   /** Whose token it is that came later. Rejects with a KerutaError. */
   authenticate: (token: string) => Promise<Principal>;
   reader: Reader;
+  merged: MergedReader;
+  /** What pipelines are looked up in. */
+  pipelines: SnapshotStore;
   senders: Senders;
   limits?: Pick<Limits, 'request'>;
   /** Of one frame. */
@@ -58,17 +64,16 @@ class Viewer {
   readonly #now: () => number;
   readonly #turns: FrameTurns;
   readonly #entrance: Entrance;
-  readonly #subscriptions: Subscriptions;
+  readonly #watching: Watching;
   readonly #idle: IdleTimer;
   /** What it sends, if it does. */
   #lines: SocketLines | undefined;
   #ping: NodeJS.Timeout | undefined;
-  /** Whether the path's task is watched only because nobody has said otherwise. */
-  #implicit = false;
   readonly #gone = new AbortController();
 
   constructor(webSocket: WebSocket, options: ViewerOptions) {
-    const { reader, caller, visit, authenticate, patienceMs, sessionTimeoutMs } = options;
+    const { taskId, reader, merged, pipelines, limits, caller, visit, authenticate, patienceMs, sessionTimeoutMs } =
+      options;
     this.#webSocket = webSocket;
     this.#options = options;
     this.#out = new Outgoing(webSocket);
@@ -78,11 +83,13 @@ class Viewer {
       take: (frame) => this.#take(frame),
       onError: (error) => this.#sayError(error),
     });
-    this.#subscriptions = new Subscriptions({
-      reader,
+    this.#watching = new Watching({
+      ...{ taskId, reader, merged, pipelines, limits },
       out: this.#out,
       now: this.#now,
-      onError: (error, task) => this.#sayError(error, task),
+      gone: this.#gone.signal,
+      caller: () => this.#entrance.caller,
+      onError: (error, label) => this.#sayError(error, label),
     });
     this.#entrance = new Entrance({
       ...{ caller, visit, authenticate },
@@ -91,7 +98,7 @@ class Viewer {
     });
     this.#idle = new IdleTimer({
       timeoutMs: sessionTimeoutMs,
-      busy: () => this.#subscriptions.size > 0 || this.#lines?.busy === true,
+      busy: () => this.#watching.size > 0 || this.#lines?.busy === true,
       onIdle: () => this.#refuse(new KerutaError('IDLE', 'Nothing was subscribed to, and nothing was said.')),
     });
   }
@@ -100,7 +107,7 @@ class Viewer {
     const { pingEveryMs = PING_EVERY_MS } = this.#options;
     this.#ping = setInterval(() => {
       this.#sayPing();
-      void this.#review();
+      void this.#watching.review();
     }, pingEveryMs);
     this.#turns.start();
     this.#webSocket.once('close', (code) => this.#stop(code));
@@ -114,7 +121,7 @@ class Viewer {
     clearInterval(this.#ping);
     this.#idle.stop();
     this.#entrance.stop();
-    this.#subscriptions.stopAll();
+    this.#watching.stop();
     // What came before the close is still taken in.
     void this.#turns.settled().then(() => this.#lines?.close(IN_ORDER.has(code)));
   }
@@ -146,14 +153,11 @@ class Viewer {
     const timestamp = iso(this.#now());
     switch (request.type) {
       case 'subscribe':
-        await this.#subscribe(request.taskId ?? this.#options.taskId, request.options, caller);
+        await this.#watching.subscribe(request, caller);
         break;
-      case 'unsubscribe': {
-        const taskId = request.taskId ?? this.#options.taskId;
-        this.#subscriptions.stop(taskId);
-        this.#say({ type: 'unsubscribed', taskId, timestamp });
+      case 'unsubscribe':
+        this.#say({ type: 'unsubscribed', ...this.#watching.unsubscribe(request), timestamp });
         break;
-      }
       case 'ping':
         this.#say({ type: 'pong', timestamp });
         break;
@@ -164,16 +168,11 @@ class Viewer {
 
   /** What a bare connect means, now that it is known who came. */
   async #welcome(): Promise<void> {
-    const { taskId, reader } = this.#options;
-    const caller = this.#entrance.caller;
+    const { caller } = this.#entrance;
     if (this.#webSocket.protocol === VIEW_SUBPROTOCOL || caller === undefined) return;
-    if (await mayOn(caller.principal, { scope: 'read', task: taskId, reader })) {
-      if (this.#gone.signal.aborted) return;
-      this.#implicit = true;
-      this.#subscriptions.start(taskId, defaultSubscribe());
-    } else if (!caller.principal.mayIfLabelled('ingest', taskId)) {
-      this.#refuse(new KerutaError('FORBIDDEN', `The token grants nothing on the task ${JSON.stringify(taskId)}.`));
-    }
+    if (await this.#watching.welcome(caller)) return;
+    const task = JSON.stringify(this.#options.taskId);
+    this.#refuse(new KerutaError('FORBIDDEN', `The token grants nothing on the task ${task}.`));
   }
 
   async #enter(token: string | undefined): Promise<void> {
@@ -190,54 +189,22 @@ class Viewer {
     }
     this.#say({ type: 'authenticated', timestamp: iso(this.#now()) });
     if (isFirst) await this.#welcome();
-    else await this.#review();
-  }
-
-  /** Ends what may not be watched any more: the token is another one now, or the labels of a task have changed. */
-  async #review(): Promise<void> {
-    const { caller } = this.#entrance;
-    if (caller === undefined) return;
-    for (const { taskId: task } of [...this.#subscriptions.places()]) {
-      try {
-        await requireOn(caller.principal, { scope: 'read', task, reader: this.#options.reader });
-      } catch (error) {
-        // Whoever has brought another token meanwhile is looked at for that.
-        if (this.#gone.signal.aborted || caller !== this.#entrance.caller) return;
-        this.#subscriptions.stop(task);
-        this.#sayError(error, task);
-      }
-    }
-  }
-
-  async #subscribe(task: string, subscribe: Subscribe, { principal, address }: Caller): Promise<void> {
-    try {
-      // It may cost as much as a request.
-      this.#options.limits?.request(address);
-      await requireOn(principal, { scope: 'read', task, reader: this.#options.reader });
-      if (this.#gone.signal.aborted) return;
-      this.#subscriptions.start(task, subscribe);
-      this.#implicit = false;
-    } catch (error) {
-      this.#sayError(error, task);
-    }
+    else await this.#watching.review();
   }
 
   /** Takes over what an agent sends. */
   async #send({ type, taskId, body }: Sent, caller: Caller): Promise<void> {
     const { taskId: ofPath, reader } = this.#options;
     const task = taskId ?? ofPath;
-    // Who sends logs does not want to hear them again.
-    if (type === 'log' && this.#implicit) {
-      this.#implicit = false;
-      this.#subscriptions.stop(ofPath);
-    }
+    if (task === undefined) throw new KerutaError('INVALID_INPUT', 'This path names no task: taskId must be given.');
+    if (type === 'log') this.#watching.sends();
     try {
       await requireOn(caller.principal, { scope: 'ingest', task, reader });
       const lines = (this.#lines ??= this.#openLines());
       if (type === 'status') await lines.status(task, readStatus(body), caller);
       else await lines.line(task, readEntry(body, { now: this.#now(), levelOptional: true }), caller);
     } catch (error) {
-      this.#sayError(error, task);
+      this.#sayError(error, { taskId: task });
     }
   }
 
@@ -259,27 +226,24 @@ class Viewer {
     // Who has not taken what was sent will not miss a ping.
     if (this.#out.full) return;
     const timestamp = iso(this.#now());
-    const cursors = this.#options.reader.cursors();
-    if (this.#subscriptions.size === 0) this.#say({ type: 'ping', timestamp });
-    for (const { taskId, nextLine } of this.#subscriptions.places()) {
-      this.#say({ type: 'ping', timestamp, taskId, ...(nextLine !== undefined && { cursor: cursors(nextLine) }) });
+    if (this.#watching.size === 0) this.#say({ type: 'ping', timestamp });
+    for (const { label, cursor } of this.#watching.places()) {
+      this.#say({ type: 'ping', timestamp, ...label, ...(cursor !== undefined && { cursor }) });
     }
   }
 
   /** Says what is wrong; if we are to blame, the socket closes so that the other side comes back to try again. */
-  #sayError(error: unknown, task?: string): void {
+  #sayError(error: unknown, label: Label = {}): void {
     const shown = toKerutaError(error);
     const { code, message } = shown;
     const { retry, hint, status } = ERRORS[code];
     this.#options.meter?.failed(code);
-    const said: ErrorMessage = { type: 'error', code, message, timestamp: iso(this.#now()), hint };
-    if (task !== undefined) said.taskId = task;
-    this.#say(said);
+    this.#say({ type: 'error', code, message, timestamp: iso(this.#now()), hint, ...label });
     if (!retry) {
       this.#turns.mistaken(shown);
       return;
     }
-    if (status === 500) this.#options.log?.error({ err: error, task }, 'a socket could not be served');
+    if (status === 500) this.#options.log?.error({ err: error, ...label }, 'a socket could not be served');
     this.#turns.close(shown);
   }
 

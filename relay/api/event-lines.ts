@@ -1,5 +1,5 @@
-import type { Lines } from '../../../shared/columns.ts';
-import type { LinesEvent } from '../../cursor.ts';
+import type { Lines } from '../../shared/columns.ts';
+import type { LinesEvent } from '../cursor.ts';
 
 /** The decoded lines of an event. A cursor hands out none that can't be read. */
 export function linesOf({ block }: LinesEvent): Lines {

@@ -1,0 +1,228 @@
+import { bytesOf, ownSegment, toSegment, type Block } from '../block.ts';
+import type { Store, Stored, StoredGap, Wants } from '../store/store.ts';
+import type { KnownTasks } from './known-tasks.ts';
+
+/** What a merged cursor walks over. */
+export type PlacedSegment = Block | (StoredGap & { position: number });
+
+/** Segments in order, and where to go on: below `nextPosition` there is nothing else that was asked for. */
+export interface Stretch {
+  segments: readonly PlacedSegment[];
+  nextPosition: number;
+}
+
+/**
+ * What was appended to the store lately, over all tasks, decoded and rendered once for all who follow merged streams.
+ * Appends fill it (`stored`); what it does not have is read from the store, once for all who ask for the same at the
+ * same time. While nobody follows, it is empty.
+ *
+ * It serves only an unbroken range of positions. Appends of several runs may be told slightly out of order: they wait
+ * for those before them, up to a bound.
+ */
+export class MergedTail {
+  bytes = 0;
+  readonly #store: Pick<Store, 'walk'>;
+  readonly #facts: KnownTasks;
+  readonly #maxBytes: number;
+  #readers = 0;
+  #segments: PlacedSegment[] = [];
+  /** Dropped ones at the front, cut off now and then. */
+  #dropped = 0;
+  /** By positions: what came before its turn. */
+  readonly #early = new Map<number, Stored & { position: number }>();
+  /** Behind the last segment of each group, and of those whose group was not known when they came. */
+  readonly #groupEnds = new Map<string, number>();
+  #unknownEnd = 0;
+  /** Counts what was forgotten. */
+  #age = 0;
+  readonly #reads = new Map<string, Promise<Stretch>>();
+
+  constructor(options: { store: Pick<Store, 'walk'>; facts: KnownTasks; maxBytes?: number }) {
+    this.#store = options.store;
+    this.#facts = options.facts;
+    this.#maxBytes = options.maxBytes ?? MAX_BYTES;
+  }
+
+  /** The position that the next append in memory is expected to have; undefined while nothing is there. */
+  get end(): number | undefined {
+    const last = this.#segments.at(-1);
+    return last && last.position + last.count;
+  }
+
+  /** Somebody reads, until the answer is called. */
+  open(): () => void {
+    this.#readers++;
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      if (--this.#readers === 0) this.#clear();
+    };
+  }
+
+  /** See `MergedReader.stored`. */
+  stored(stored: Stored): void {
+    if (this.#readers === 0 || stored.position === undefined) return;
+    const placed = stored as Stored & { position: number };
+    const end = this.end;
+    if (end !== undefined && placed.position < end) return;
+    if (end === undefined || placed.position === end) this.#append(placed);
+    else this.#early.set(placed.position, placed);
+    this.#appendEarly();
+    if (this.#early.size <= MAX_EARLY) return;
+    // What is between was appended by others. It is read from the store; here goes on what came behind it.
+    const first = Math.min(...this.#early.keys());
+    this.#dropAll();
+    this.#append(this.#early.get(first) as Stored & { position: number });
+    this.#appendEarly();
+  }
+
+  /** Lines of a task at or below `throughLine`, or of any task, were trimmed: they are not handed out any more. */
+  forget(task?: string, throughLine = Infinity): void {
+    this.#age++;
+    const held = this.#segments.slice(this.#dropped);
+    const trimmed = task === undefined || held.some((one) => one.task === task && one.firstLine <= throughLine);
+    if (trimmed) this.#clear();
+  }
+
+  /** Whether it is known that the group has nothing at a position or behind it, up to the end of what is here. */
+  isQuiet(group: string, position: number): boolean {
+    const end = this.end;
+    if (end === undefined || position >= end || position < this.#segments[this.#dropped].position) return false;
+    return position >= this.#unknownEnd && position >= (this.#groupEnds.get(group) ?? 0);
+  }
+
+  /** What is in memory from a position on; undefined if the position is not. */
+  async recent(position: number, group?: string): Promise<Stretch | undefined> {
+    const at = this.#find(position);
+    if (at === undefined) return undefined;
+    const segments = this.#segments.slice(at, at + (group === undefined ? MAX_SEGMENTS : MAX_SCANNED));
+    const last = segments[segments.length - 1];
+    const nextPosition = last.position + last.count;
+    if (group === undefined) return { segments, nextPosition };
+    const maybe = segments.filter((segment) => (this.#facts.group(segment) ?? group) === group);
+    await this.#facts.ensure(maybe);
+    return { segments: maybe.filter((segment) => this.#facts.group(segment) === group), nextPosition };
+  }
+
+  /** What the store has from a position on; `alone`: as it is now, not as somebody else has asked for already. */
+  read({ alone = false, ...read }: ReadThrough & { alone?: boolean }): Promise<Stretch> {
+    if (alone) return this.#fetch(read);
+    const key = JSON.stringify([read.position, read.group, read.maxBytes, read.wants]);
+    let reading = this.#reads.get(key);
+    if (reading === undefined) {
+      reading = this.#fetch(read).finally(() => this.#reads.delete(key));
+      this.#reads.set(key, reading);
+    }
+    return reading;
+  }
+
+  async #fetch(read: ReadThrough): Promise<Stretch> {
+    const age = this.#age;
+    const { stored, nextPosition } = await this.#store.walk(read);
+    const keep = read.group === undefined && this.#readers > 0;
+    const segments = stored.map((one) => (keep ? ownSegment(one) : toSegment(one)) as PlacedSegment);
+    const follows = this.end === undefined || this.end === segments.at(0)?.position;
+    const whole = segments.every((one, index) => {
+      const unbroken = index === 0 || segments[index - 1].position + segments[index - 1].count === one.position;
+      return unbroken && (one.kind === 'gap' || one.hasBody);
+    });
+    if (keep && this.#readers > 0 && follows && whole && age === this.#age) {
+      for (const segment of segments) this.#push(segment);
+      this.#appendEarly();
+    }
+    return { segments, nextPosition };
+  }
+
+  #find(position: number): number | undefined {
+    const segments = this.#segments;
+    const end = this.end;
+    if (end === undefined || position >= end || position < segments[this.#dropped].position) return undefined;
+    let at = this.#dropped;
+    let behind = segments.length;
+    while (behind - at > 1) {
+      const middle = (at + behind) >>> 1;
+      if (segments[middle].position <= position) at = middle;
+      else behind = middle;
+    }
+    return at;
+  }
+
+  #append(stored: Stored & { position: number }): void {
+    this.#push(ownSegment(stored) as PlacedSegment);
+  }
+
+  #appendEarly(): void {
+    if (this.#early.size === 0) return;
+    for (let end = this.end; end !== undefined; end = this.end) {
+      const next = this.#early.get(end);
+      if (next === undefined) break;
+      this.#early.delete(end);
+      this.#append(next);
+    }
+    const { end = 0 } = this;
+    for (const position of this.#early.keys()) if (position < end) this.#early.delete(position);
+  }
+
+  #push(segment: PlacedSegment): void {
+    this.#segments.push(segment);
+    if (segment.kind === 'block') segment.keep(this);
+    const end = segment.position + segment.count;
+    const group = this.#facts.group(segment);
+    if (group === undefined) this.#unknownEnd = end;
+    else this.#groupEnds.set(group, end);
+    if (this.#groupEnds.size > MAX_GROUPS) {
+      this.#groupEnds.clear();
+      this.#unknownEnd = end;
+    }
+    this.grew(bytesOf(segment));
+  }
+
+  /** A block that is kept has grown. */
+  grew(bytes: number): void {
+    this.bytes += bytes;
+    if (bytes <= 0) return;
+    // The newest is what readers are about to take.
+    while (this.bytes > this.#maxBytes && this.#segments.length - this.#dropped > 1) this.#dropFirst();
+  }
+
+  #dropFirst(): void {
+    this.#letGo(this.#segments[this.#dropped++]);
+    if (this.#dropped < 64 || this.#dropped < this.#segments.length / 2) return;
+    this.#segments = this.#segments.slice(this.#dropped);
+    this.#dropped = 0;
+  }
+
+  #letGo(segment: PlacedSegment): void {
+    if (segment.kind === 'block') segment.letGo(this);
+    this.bytes -= bytesOf(segment);
+  }
+
+  #clear(): void {
+    this.#dropAll();
+    this.#early.clear();
+  }
+
+  #dropAll(): void {
+    for (const segment of this.#segments.slice(this.#dropped)) this.#letGo(segment);
+    this.#segments = [];
+    this.#dropped = 0;
+    this.#groupEnds.clear();
+    this.#unknownEnd = 0;
+  }
+}
+
+export interface ReadThrough {
+  position: number;
+  group?: string;
+  maxBytes: number;
+  wants?: Wants;
+}
+
+const MAX_BYTES = 64 * 1024 * 1024;
+/** What one reader takes at once; what one that wants a group looks at. */
+const MAX_SEGMENTS = 256;
+const MAX_SCANNED = 4096;
+/** Runs whose appends overtake each other, by far. */
+const MAX_EARLY = 1024;
+const MAX_GROUPS = 16_384;
