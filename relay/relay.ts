@@ -8,6 +8,7 @@ import { serveNestedAgent } from './api/keruta/nested-agent.ts';
 import { registerWriteRoutes } from './api/keruta/post.ts';
 import { serveViewer } from './api/keruta/viewer.ts';
 import type { PublicApi } from './api/public-api.ts';
+import { openStratal } from './api/stratal/stratal.ts';
 import { openEntrance } from './auth/entrance.ts';
 import { lockFile, storeFile } from './data-folder.ts';
 import { DiskGuard } from './disk.ts';
@@ -145,7 +146,9 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     });
 
     const speakers = { reader, senders, limits, maxMessageBytes: config.maxMessageBytes, meter: metrics, log };
-    const apis: PublicApi[] = [];
+    const stratal = openStratal({ merged, store, limits, meter: metrics, log, now: Date.now });
+    metrics.watchConnections('sse', () => stratal.connections());
+    const apis: PublicApi[] = [stratal];
     const server = await startServer({
       ...entrance,
       health,
