@@ -7,6 +7,7 @@ import { registerKerutaRoutes } from './api/keruta/routes.ts';
 import { serveNestedAgent } from './api/keruta/nested-agent.ts';
 import { registerWriteRoutes } from './api/keruta/post.ts';
 import { serveViewer } from './api/keruta/viewer.ts';
+import { openOtto } from './api/otto/otto.ts';
 import type { PublicApi } from './api/public-api.ts';
 import { openStratal } from './api/stratal/stratal.ts';
 import { openEntrance } from './auth/entrance.ts';
@@ -23,6 +24,7 @@ import { Intake } from './metrics/intake.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { registerMetrics } from './metrics/routes.ts';
 import { Parts } from './parts.ts';
+import { PipelineWatch } from './pipelines/pipeline-watch.ts';
 import { Reader } from './reader.ts';
 import { Senders } from './senders/senders.ts';
 import { startServer } from './server.ts';
@@ -148,7 +150,19 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     const speakers = { reader, senders, limits, maxMessageBytes: config.maxMessageBytes, meter: metrics, log };
     const stratal = openStratal({ merged, store, limits, meter: metrics, log, now: Date.now });
     metrics.watchConnections('sse', () => stratal.connections());
-    const apis: PublicApi[] = [stratal];
+    const apis: PublicApi[] = [
+      stratal,
+      openOtto({
+        ...entrance,
+        ...{ reader, merged, senders, store, limits, config, health, log },
+        pipelines: new PipelineWatch({ store }),
+        runFacts: reader.facts,
+        meter: metrics,
+        now: Date.now,
+        connections: () =>
+          ingest.connections + server.viewers() + apis.reduce((sum, api) => sum + api.connections(), 0),
+      }),
+    ];
     const server = await startServer({
       ...entrance,
       health,

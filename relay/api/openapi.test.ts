@@ -8,6 +8,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { mintToken } from '../auth/mint.ts';
 import type { Scope } from '../auth/principal.ts';
+import { FakeAgent } from '../ingest.fixture.ts';
 import { relayConfig } from '../relay-config.fixture.ts';
 import { startRelay, type Relay } from '../relay.ts';
 import type { OpenapiDocument, Operation } from './openapi-names.ts';
@@ -31,6 +32,15 @@ before(async () => {
   tokens.elsewhere = await mint(['ingest', 'read'], ['no-such-*']);
   const lines = [{ level: 'INFO', message: 'one', metadata: { k: 1 } }];
   await ask('POST', '/api/v1/tasks/t/logs', { body: [...lines, { level: 'ERROR', message: '=two' }] });
+  const headers = { authorization: `Bearer ${tokens.admin}` };
+  const agent = await FakeAgent.connect(relay.url.replace('http', 'ws'), { task: 'piped', headers });
+  agent.hello({ pipelineId: 'p/1' });
+  await agent.hears('ready');
+  await ask('PUT', '/api/v1/tasks/done/status', { body: { status: 'COMPLETED' } });
+  for (const ended of ['stream/done', 'pipelines/done/progress']) {
+    const events = await (await ask('GET', `${OTTO}/${ended}`)).text();
+    seen[ended].headers = { 'last-event-id': /\nid: (.*)\n\n$/.exec(events)?.[1] ?? '' };
+  }
 });
 
 after(async () => {
@@ -65,6 +75,10 @@ async function ask(method: string, path: string, asked: Asked = {}): Promise<Res
 
 const LOGS = '/api/v1/tasks/t/logs';
 const NONE = '/api/v1/tasks/none';
+const OTTO = '/api/v1/log-streaming';
+const STRATAL = '/api/v1/logs';
+/** How Otto's clients ask again for what they have seen the end of. */
+const seen: Record<string, Asked> = { 'stream/done': {}, 'pipelines/done/progress': {} };
 const LARGE = `"${'x'.repeat(1024 * 1024)}"`;
 
 /** For each call and status that is documented, a request that is answered so. */
@@ -79,6 +93,8 @@ const ASKED: Record<string, Record<string, [path: string, asked?: Asked]>> = {
   'GET /api/v1/whoami': { 200: ['/api/v1/whoami'] },
   'GET /api/v1/tasks': { 200: ['/api/v1/tasks?size=1'], 400: ['/api/v1/tasks?size=0'] },
   'GET /api/v1/tasks/{taskId}': { 200: ['/api/v1/tasks/t'], 404: [NONE] },
+  'GET /api/v1/pipelines': { 200: ['/api/v1/pipelines?size=1'], 400: ['/api/v1/pipelines?size=0'] },
+  'GET /api/v1/pipelines/{pipelineId}': { 200: ['/api/v1/pipelines/p%2F1'], 404: ['/api/v1/pipelines/none'] },
   'PUT /api/v1/tasks/{taskId}/pin': {
     200: ['/api/v1/tasks/t/pin', { body: { pinned: true } }],
     400: ['/api/v1/tasks/t/pin', { body: { pinned: 'yes' } }],
@@ -117,7 +133,54 @@ const ASKED: Record<string, Record<string, [path: string, asked?: Asked]>> = {
     400: ['/api/v1/tasks/t/status', { body: { status: 'ASLEEP' } }],
     413: ['/api/v1/tasks/t/status', { body: LARGE }],
   },
+  'GET /api/v1/log-streaming/health': { 200: [`${OTTO}/health`] },
+  'GET /api/v1/log-streaming/stream': { 200: [`${OTTO}/stream`], 400: [`${OTTO}/stream?level=LOUD`] },
+  'GET /api/v1/log-streaming/stream/{taskId}': {
+    200: [`${OTTO}/stream/t`],
+    204: [`${OTTO}/stream/done`, seen['stream/done']],
+    400: [`${OTTO}/stream/t?cursor=x`],
+  },
+  'GET /api/v1/log-streaming/logs/{taskId}/stream': {
+    200: [`${OTTO}/logs/t/stream`],
+    204: [`${OTTO}/logs/done/stream`, seen['stream/done']],
+    400: [`${OTTO}/logs/t/stream?startTime=x`],
+  },
+  'GET /api/v1/log-streaming/pipelines/{pipelineId}/progress': {
+    200: [`${OTTO}/pipelines/t/progress`],
+    204: [`${OTTO}/pipelines/done/progress`, seen['pipelines/done/progress']],
+    400: [`${OTTO}/pipelines/t/progress?unnamed=x`],
+  },
+  'GET /api/v1/logs/stream/status': { 200: [`${STRATAL}/stream/status`] },
+  'GET /api/v1/logs/stream/sse': { 200: [`${STRATAL}/stream/sse`], 400: [`${STRATAL}/stream/sse?cursor=x`] },
+  'GET /api/v1/logs/job-runs/{id}': { 200: [`${STRATAL}/job-runs/t`] },
+  'GET /api/v1/logs/job-runs/{id}/download': {
+    200: [`${STRATAL}/job-runs/t/download`],
+    400: [`${STRATAL}/job-runs/t/download?date=x`],
+  },
+  'GET /api/v1/logs/task-runs/{id}': { 200: [`${STRATAL}/task-runs/t`] },
+  'GET /api/v1/logs/system': { 200: [`${STRATAL}/system`] },
+  'GET /api/v1/logs/type/{type}': { 200: [`${STRATAL}/type/job`], 400: [`${STRATAL}/type/x`] },
 };
+
+/** Of what everybody may ask who may read anything. */
+const OF_ALL = [
+  'GET /api/v1/tasks',
+  'GET /api/v1/pipelines',
+  'GET /api/v1/pipelines/{pipelineId}',
+  'GET /api/v1/log-streaming/stream',
+  'GET /api/v1/log-streaming/pipelines/{pipelineId}/progress',
+  'GET /api/v1/logs/stream/status',
+  'GET /api/v1/logs/stream/sse',
+  'GET /api/v1/logs/job-runs/{id}',
+  'GET /api/v1/logs/job-runs/{id}/download',
+  'GET /api/v1/logs/task-runs/{id}',
+  'GET /api/v1/logs/system',
+  'GET /api/v1/logs/type/{type}',
+];
+/** Of what everybody may ask who is known. */
+const FOR_ALL = ['GET /api/v1/whoami', 'GET /api/v1/log-streaming/health'];
+/** The errors of other APIs, by tag. */
+const ERROR_OF: Record<string, string> = { otto: 'OttoError', stratal: 'StratalError' };
 
 test('the document is valid OpenAPI 3.1', async () => {
   assert.match(document.openapi, /^3\.1\./);
@@ -137,9 +200,10 @@ test('every route is documented, with a summary, a known tag and its errors', ()
     );
     for (const [status, { content }] of Object.entries(operation.responses)) {
       const types = Object.keys(content ?? {});
-      assert.ok(types.length > 0, `${call} ${status}`);
-      if (Number(status) < 400 || operation.tags?.includes('health')) continue;
-      assert.deepEqual(content, { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } });
+      assert.ok(types.length > 0 || status === '204', `${call} ${status}`);
+      if (Number(status) < 400 || LIMITS_AND_LOAD.includes(status) || operation.tags?.includes('health')) continue;
+      const $ref = `#/components/schemas/${ERROR_OF[operation.tags?.[0] ?? ''] ?? 'Error'}`;
+      assert.deepEqual(content, { 'application/json': { schema: { $ref } } });
     }
   }
 });
@@ -151,21 +215,23 @@ for (const [call, byStatus] of Object.entries(ASKED)) {
     const asked: typeof byStatus = { ...byStatus };
     const [path, first] = Object.entries(byStatus).find(([status]) => Number(status) < 300)?.[1] ?? ['/'];
     if (guarded) asked['401'] = [path, { ...first, token: '' }];
-    // Whoever has a token may ask who they are.
-    if (guarded && call !== 'GET /api/v1/whoami') asked['403'] = [path, { ...first, token: tokens.elsewhere }];
-    if (call === 'GET /api/v1/tasks') asked['403'] = [path, { token: tokens.ingest }];
+    if (guarded && !FOR_ALL.includes(call)) asked['403'] = [path, { ...first, token: tokens.elsewhere }];
+    if (OF_ALL.includes(call)) asked['403'] = [path, { token: tokens.ingest }];
 
     const documented = Object.keys(operation.responses).filter(
       (status) => status !== 'default' && !LIMITS_AND_LOAD.includes(status),
     );
-    const exempt = call === 'GET /api/v1/whoami' ? ['403'] : [];
+    const exempt = FOR_ALL.includes(call) ? ['403'] : [];
     assert.deepEqual(Object.keys(asked).sort(), documented.filter((status) => !exempt.includes(status)).sort());
     const method = call.split(' ')[0];
     for (const [status, [url, how]] of Object.entries(asked)) {
       const answer = await ask(method, url, how);
-      const text = await answer.text();
+      const type = answer.headers.get('content-type') ?? '';
+      // It need not end.
+      const text = type === 'text/event-stream' ? '' : await answer.text();
+      if (text === '') await answer.body?.cancel();
       assert.equal(answer.status, Number(status), `${method} ${url}: ${text.slice(0, 500)}`);
-      check(operation, { status, type: answer.headers.get('content-type') ?? '', text });
+      if (status !== '204') check(operation, { status, type, text });
     }
   });
 }

@@ -1,0 +1,7 @@
+import type { OttoParts } from '../parts.ts';
+
+/** What of Otto's parts its gRPC services need. */
+export type GrpcParts = Pick<
+  OttoParts,
+  'reader' | 'senders' | 'door' | 'limits' | 'sessions' | 'tls' | 'config' | 'log' | 'now'
+> & { meter: Pick<OttoParts['meter'], 'entriesAnswered' | 'failed'> };
