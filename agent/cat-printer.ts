@@ -1,4 +1,5 @@
-import { CHUNK_HEADER_BYTES, checkCrc, CODEC_GAP, readHeader, type GapReason } from '../shared/chunk.ts';
+import { CHUNK_HEADER_BYTES, checkCrc, CODEC_GAP, readHeader } from '../shared/chunk.ts';
+import type { GapReason } from '../shared/gap-reasons.ts';
 import { decodeLines, decompress, type Lines } from '../shared/columns.ts';
 import { KIND_CR, KIND_MORE, KIND_NO_EOL, KIND_SOURCE_MASK, levelOf, sourceOf, SOURCES } from '../shared/line.ts';
 import type { StoredRecord } from './spool-contract.ts';

@@ -1,4 +1,5 @@
-import { encodeGap, type GapReason } from '../shared/chunk.ts';
+import { encodeGap } from '../shared/chunk.ts';
+import type { GapReason } from '../shared/gap-reasons.ts';
 import { inTime } from './in-time.ts';
 import { RecordQueue, type QueuedRecord } from './delivery-queue.ts';
 import type { SpoolEnd, SpoolMeta, SpoolState } from './spool-contract.ts';

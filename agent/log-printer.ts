@@ -1,4 +1,4 @@
-import type { TailEvent } from '../client/tail.ts';
+import type { TaskEvent } from '../client/events.ts';
 import type { LogMessage } from '../shared/viewer-messages.ts';
 
 export interface PrintStyle {
@@ -26,7 +26,7 @@ export class LogPrinter {
     this.#style = style;
   }
 
-  print(event: TailEvent): Printed {
+  print(event: TaskEvent): Printed {
     switch (event.type) {
       case 'log':
         return { out: this.#style.json ? `${JSON.stringify(event)}\n` : this.#line(event), err: '' };

@@ -1,5 +1,5 @@
 import { WebSocket, type RawData } from 'ws';
-import type { Closing, TailConnect, TailSocket, TailSocketEvents } from '../client/tail-connection.ts';
+import type { ClientSocket, Closing, OpenSocket, SocketEvents } from '../client/socket.ts';
 import { VIEW_SUBPROTOCOL } from '../shared/viewer-messages.ts';
 import { proxyAgent, publicUrl, taskUrl, type Dialer } from './dialer.ts';
 import { readRefusal } from './http-answer.ts';
@@ -9,7 +9,7 @@ import { brokenConnection, closedConnection, refusedUpgrade } from './uplink-ref
  * Connects to a task's log with `ws`. Where one relay can't be reached the next is tried at once; the one that let us
  * in is the first to be tried again.
  */
-export function viewerConnect(options: ViewerOptions): TailConnect {
+export function viewerConnect(options: ViewerOptions): OpenSocket {
   const { urls } = options;
   let relay = 0;
   let failed = 0;
@@ -36,11 +36,11 @@ export function viewerConnect(options: ViewerOptions): TailConnect {
     });
 }
 
-interface Events extends Omit<TailSocketEvents, 'closed'> {
+interface Events extends Omit<SocketEvents, 'closed'> {
   closed(closing: Closing, opened: boolean): void;
 }
 
-function connect(url: string, { dialer, task, timeoutMs }: ViewerOptions, events: Events): TailSocket {
+function connect(url: string, { dialer, task, timeoutMs }: ViewerOptions, events: Events): ClientSocket {
   let socket: WebSocket | undefined;
   let opened = false;
   let done = false;

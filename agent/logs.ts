@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
-import { tail, TailError, type TailEvent, type TailOptions } from '../client/tail.ts';
+import { createClient, type Client, type ClientOptions } from '../client/client.ts';
+import { ClientError } from '../client/errors.ts';
+import type { TaskEvent } from '../client/events.ts';
+import { tailGroups, type TailOptions } from '../client/tail.ts';
 import { parseDuration } from '../shared/duration.ts';
 import type { EndMessage } from '../shared/viewer-messages.ts';
 import type { LogsFlags } from './cli-flags.ts';
@@ -29,7 +32,7 @@ export interface ShowLog {
   stdout: Writable & { isTTY?: boolean };
   stderr: Writable;
   now?: () => number;
-  backoff?: TailOptions['backoff'];
+  backoff?: ClientOptions['backoff'];
 }
 
 /** As `logs`, into any streams. */
@@ -40,20 +43,22 @@ export async function showLog(options: ShowLog): Promise<number> {
   const gone = new AbortController();
   const onError = (error: NodeJS.ErrnoException): void => gone.abort(error);
   stdout.on('error', onError);
+  const client = clientOf(options);
   try {
-    return await follow(options, gone.signal);
+    return await follow(client, options, gone.signal);
   } catch (error) {
     // `logs t1 | head` has seen enough.
     if (gone.signal.aborted && (gone.signal.reason as NodeJS.ErrnoException).code === 'EPIPE') return 0;
-    if (!(error instanceof TailError)) throw error;
+    if (!(error instanceof ClientError)) throw error;
     stderr.write(`keruta-agent: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`);
     return error.code === 'INVALID_INPUT' || (error.code === 'INVALID_CURSOR' && flags.from !== undefined) ? 2 : 1;
   } finally {
+    client.close();
     stdout.off('error', onError);
   }
 }
 
-async function follow(options: ShowLog, signal: AbortSignal): Promise<number> {
+async function follow(client: Client, options: ShowLog, signal: AbortSignal): Promise<number> {
   const { flags, stdout, stderr } = options;
   const printer = new LogPrinter({
     json: flags.json === true,
@@ -62,7 +67,7 @@ async function follow(options: ShowLog, signal: AbortSignal): Promise<number> {
   });
   const link = new LinkNotes(flags.follow === true);
   let end: EndMessage | undefined;
-  for await (const events of tail(tailOptions(options, signal))) {
+  for await (const events of tailGroups(client, { task: options.task }, tailOptions(options, signal))) {
     let out = '';
     for (const event of events) {
       const printed = printer.print(event);
@@ -82,25 +87,26 @@ async function follow(options: ShowLog, signal: AbortSignal): Promise<number> {
   return flags.exitCode === true && end !== undefined ? exitCodeOf(end) : 0;
 }
 
-function tailOptions({ config, task, flags, now = Date.now, backoff }: ShowLog, signal: AbortSignal): TailOptions {
+function clientOf({ config, task, backoff }: ShowLog): Client {
+  const dialer = new Dialer(dialOptions(config, process.env));
+  const { websocketUrls: urls, websocketTimeoutMs: timeoutMs } = config;
+  const webSocket = viewerConnect({ urls, task, dialer, timeoutMs });
+  return createClient({ url: urls[0], webSocket, ...(backoff && { backoff }) });
+}
+
+function tailOptions({ flags, now = Date.now }: ShowLog, signal: AbortSignal): TailOptions {
   const ago = flags.since === undefined ? undefined : parseDuration(flags.since);
-  const start = flags.tail === undefined ? { from: flags.from ?? 'start' } : { tail: flags.tail };
   return {
-    ...start,
-    connect: viewerConnect({
-      urls: config.websocketUrls,
-      task,
-      dialer: new Dialer(dialOptions(config, process.env)),
-      timeoutMs: config.websocketTimeoutMs,
-    }),
+    ...(flags.tail === undefined ? { from: flags.from ?? 'start' } : { lines: flags.tail }),
+    filter: {
+      ...(flags.level && { levels: flags.level }),
+      ...(flags.source && { sources: flags.source }),
+      ...(flags.grep !== undefined && { text: flags.grep }),
+      ...(flags.regex !== undefined && { regex: flags.regex }),
+      ...(flags.since !== undefined && { since: ago === undefined ? flags.since : now() - ago }),
+    },
+    follow: flags.follow === true,
     signal,
-    realtime: flags.follow === true,
-    ...(flags.level && { levels: flags.level }),
-    ...(flags.source && { sources: flags.source }),
-    ...(flags.grep !== undefined && { q: flags.grep }),
-    ...(flags.regex !== undefined && { regex: flags.regex }),
-    ...(flags.since !== undefined && { since: ago === undefined ? flags.since : now() - ago }),
-    ...(backoff && { backoff }),
   };
 }
 
@@ -114,7 +120,7 @@ class LinkNotes {
     this.#patient = patient;
   }
 
-  note(event: TailEvent): string {
+  note(event: TaskEvent): string {
     switch (event.type) {
       case 'subscribed': {
         const note = this.#noted ? '--- connected again ---\n' : '';
@@ -124,7 +130,8 @@ class LinkNotes {
       }
       case 'lag':
         // Who only wants to see what there is hears at once that it can't be had.
-        if (!this.#patient && (!this.#connected || event.forMs > GIVE_UP_AFTER_MS)) throw new TailError(event.problem);
+        if (!this.#patient && (!this.#connected || event.forMs > GIVE_UP_AFTER_MS))
+          throw new ClientError('UNREACHABLE', event.problem, { retry: true });
         if (this.#noted || event.forMs < NOTE_AFTER_MS) return '';
         this.#noted = true;
         return `--- ${event.problem}; trying again ---\n`;

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import type Database from 'better-sqlite3';
-import { encodeGap, MAX_GAP_LINES, type GapReason } from '../shared/chunk.ts';
+import { encodeGap, MAX_GAP_LINES } from '../shared/chunk.ts';
+import type { GapReason } from '../shared/gap-reasons.ts';
 import { createDatabase, openDatabase, opened } from './spool-database.ts';
 import type { Dropped, SpoolBatch, SpoolEnd, SpoolMeta, StoredRecord } from './spool-contract.ts';
 import { advance, EMPTY_CHAIN, moved, readRecord, type Chain, type SpoolRecord } from './spool-record.ts';

@@ -7,6 +7,8 @@ import { pathRows } from './path.ts';
 import { secureRows } from './secure.ts';
 import { stageRows } from './stages.ts';
 import { printTable, reaches, type Row } from './table.ts';
+import { viewerRows } from './viewers.ts';
+import { workerRows } from './workers.ts';
 
 /** Measures everything in one run and prints one table: each stage alone, then the programs as they are installed. */
 const USAGE = `Usage: npm run bench -- [options]
@@ -37,6 +39,8 @@ const sources =
     : [
         stageRows(scale),
         pathRows(folder, scale),
+        viewerRows(folder, scale),
+        workerRows(folder, scale),
         ...(smoke ? [secureRows(folder, scale, { tls: true, auth: true })] : []),
       ];
 for (const source of sources) {

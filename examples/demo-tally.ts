@@ -1,4 +1,4 @@
-import type { TailEvent } from '../client/tail.ts';
+import type { TaskEvent } from '../client/events.ts';
 import type { EndMessage, LogMessage } from '../shared/viewer-messages.ts';
 
 /** Lines of one moment above which they are a flood, and how long a moment is. */
@@ -30,7 +30,7 @@ export class Tally {
   }
 
   /** Takes what came at `now`, ms since 1970. */
-  take(event: TailEvent, now: number): void {
+  take(event: TaskEvent, now: number): void {
     if (event.type === 'log') this.#line(event, now);
     else if (event.type === 'gap') {
       this.missing += event.toLine - event.fromLine + 1;

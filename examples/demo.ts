@@ -7,7 +7,8 @@ import { request } from 'undici';
 import { LogPrinter } from '../agent/log-printer.ts';
 import { Dialer } from '../agent/dialer.ts';
 import { viewerConnect } from '../agent/logs-socket.ts';
-import { tail } from '../client/tail.ts';
+import { createClient } from '../client/client.ts';
+import { tailGroups } from '../client/tail.ts';
 import { Program } from './demo-programs.ts';
 import { HOW_TO, problems, summary, type StoredTask } from './demo-report.ts';
 import { Screen } from './demo-screen.ts';
@@ -107,14 +108,15 @@ async function show(url: string, tally: Tally, signal: AbortSignal): Promise<voi
   const printer = new LogPrinter({ json: false, timestamps: false, color });
   const screen = new Screen({ plain: !color });
   const timer = setInterval(() => say(screen.tick(performance.now())), TICK_MS);
-  const connect = viewerConnect({
+  const webSocket = viewerConnect({
     urls: [`${url.replace(/^http/, 'ws')}/ws/tasks`],
     task: TASK,
     dialer: new Dialer({ connectTimeoutMs: END_PATIENCE_MS }),
     timeoutMs: END_PATIENCE_MS,
   });
+  const client = createClient({ url, webSocket });
   try {
-    for await (const events of tail({ connect, signal, from: 'start' })) {
+    for await (const events of tailGroups(client, { task: TASK }, { signal, from: 'start' })) {
       const now = Date.now();
       let text = '';
       for (const event of events) {
@@ -126,6 +128,7 @@ async function show(url: string, tally: Tally, signal: AbortSignal): Promise<voi
       if (tally.end !== undefined) break;
     }
   } finally {
+    client.close();
     clearInterval(timer);
     say(screen.finish());
   }

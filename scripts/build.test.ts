@@ -106,6 +106,28 @@ describe('the bundle', () => {
     assert.deepEqual(await once(relay, 'exit'), [0, null]);
   });
 
+  test('serves gRPC by the description that stands beside it', { timeout: 60_000 }, async () => {
+    const args = ['--port', '0', '--grpc-port', '0', '--data', join(folder, 'grpc data')];
+    const relay = spawn(join(bin, 'keruta-relay'), args, {
+      env: { PATH: NEW_PATH },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    children.push(relay);
+    const [line] = (await once(createInterface({ input: relay.stdout }), 'line')) as [string];
+    let port: string | undefined;
+    for await (const said of createInterface({ input: relay.stderr })) {
+      port = /127\.0\.0\.1:(\d+)","msg":"gRPC is served/.exec(said)?.[1];
+      if (port !== undefined) break;
+    }
+    const worker = [join(ROOT, 'examples/otto-worker.ts'), `127.0.0.1:${port}`, 'w', 't'];
+    const sent = spawnSync(process.execPath, worker, { input: 'one\ntwo\n', encoding: 'utf8' });
+    assert.deepEqual({ code: sent.status, stderr: sent.stderr }, { code: 0, stderr: '' });
+    const shown = run(join(bin, 'keruta-agent'), ['logs', 't', '--api-url', line.replace(/.* /, '')]);
+    assert.equal(shown.stdout, 'one\ntwo\n');
+    relay.kill('SIGTERM');
+    assert.deepEqual(await once(relay, 'exit'), [0, null]);
+  });
+
   test('keeps what was compiled beside itself, and does without where it can not', () => {
     run(join(bin, 'keruta-agent'), ['--version']);
     const cache = join(dist, '.cache');

@@ -1,12 +1,14 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build, type BuildOptions } from 'esbuild';
 import packageJson from '../package.json' with { type: 'json' };
+import { buildClient } from './build-client.ts';
 import { entryScript, launcher } from './launchers.ts';
 
 /**
  * Builds dist/ (or the folder that is given): both programs as split, minified modules, what they load later in files
- * of its own, and their launchers. All files lie in one folder, so that workers are found beside what starts them.
+ * of its own, and their launchers. All files lie in one folder, so that workers are found beside what starts them. The
+ * library has a folder below it.
  */
 const ROOT = join(import.meta.dirname, '..');
 
@@ -89,3 +91,9 @@ for (const { name, entry, main, files, passesSignals, flags } of PROGRAMS) {
   const count = Object.keys(metafile.outputs).length + 2;
   process.stdout.write(`${join(outdir, name)}: ${count} files, ${Math.round(bytes / 1024)} KiB\n`);
 }
+
+// It is read when gRPC is served, and clients are made from it.
+copyFileSync(join(ROOT, 'relay/api/otto/grpc/ottoscaler.proto'), join(outdir, 'ottoscaler.proto'));
+
+const library = buildClient(outdir);
+process.stdout.write(`${join(outdir, 'client')}: ${library.files} files, ${Math.round(library.bytes / 1024)} KiB\n`);

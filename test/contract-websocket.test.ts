@@ -148,6 +148,43 @@ describe('the WebSocket contract', { timeout: 120_000 }, () => {
     assert.match(unsubscribed.timestamp as string, TIME);
   });
 
+  test('one socket watches a task twice, a pipeline and all, each by its name', async () => {
+    const agent = await admin('shared');
+    for (const [level, message] of [
+      ['INFO', 'one'],
+      ['ERROR', 'two'],
+    ]) {
+      agent.say({ type: 'log', level, message });
+      await agent.next('ack');
+    }
+    const viewer = await socketAt(`/ws?token=${ADMIN}`, { protocol: 'keruta.view.v1' }).opened();
+    const options = { from: 'start', realtime: false };
+    const task = { taskId: 'shared' };
+    for (const [subscription, about, lines] of [
+      ['all of it', { ...task, options }, ['one', 'two']],
+      ['errors', { ...task, options: { ...options, levels: ['ERROR'] } }, ['two']],
+      ['pipeline', { pipelineId: 'shared', options }, ['one', 'two']],
+      ['everything', { all: true, options: { ...options, q: 'two' } }, ['two']],
+    ] as const) {
+      viewer.say({ type: 'subscribe', subscription, ...about });
+      assert.equal((await viewer.next('subscribed')).subscription, subscription);
+      assert.deepEqual(await viewer.next('for'), { type: 'for', subscription });
+      for (const line of lines) assert.equal((await viewer.next('log')).message, line);
+      const unsubscribed = await viewer.next('unsubscribed');
+      assert.equal(unsubscribed.subscription, subscription);
+      assert.match(unsubscribed.timestamp as string, TIME);
+    }
+  });
+
+  test('a path without a task wants the subprotocol by which a viewer says what it wants', async () => {
+    for (const protocol of [undefined, 'else', SUBPROTOCOL]) {
+      const { socket } = socketAt(`/ws?token=${ADMIN}`, { ...(protocol !== undefined && { protocol }) });
+      const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
+      assert.equal(response.statusCode, 400);
+      response.resume();
+    }
+  });
+
   test('a ping is answered', async () => {
     const viewer = await admin('ping');
     viewer.say({ type: 'ping' });

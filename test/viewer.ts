@@ -1,4 +1,5 @@
-import { tail } from '../client/tail.ts';
+import { createClient, type Client } from '../client/client.ts';
+import { tailGroups } from '../client/tail.ts';
 import { Dialer } from '../agent/dialer.ts';
 import { viewerConnect } from '../agent/logs-socket.ts';
 import type { EndMessage, GapMessage, LogMessage } from '../shared/viewer-messages.ts';
@@ -43,10 +44,10 @@ export class Viewer {
   }
 
   async #follow({ url, task }: LogPlace): Promise<void> {
-    const backoff = { minMs: 20, maxMs: 100 };
     const { signal } = this.#leave;
+    const client = clientOf({ url, task });
     try {
-      for await (const events of tail({ connect: connectTo({ url, task }), from: 'start', signal, backoff })) {
+      for await (const events of tailGroups(client, { task }, { from: 'start', signal })) {
         for (const event of events) {
           if (event.type === 'log') this.#nextLine = event.lineNumber + 1;
           if (event.type === 'gap') this.#nextLine = event.toLine + 1;
@@ -72,13 +73,18 @@ export interface LogPlace {
 /** A task's log as it is now. */
 export async function readLog(place: LogPlace): Promise<LogEntry[]> {
   const log: LogEntry[] = [];
-  for await (const events of tail({ connect: connectTo(place), from: 'start', realtime: false })) {
-    for (const event of events) {
-      if (event.type === 'log' || event.type === 'gap') log.push(event);
-      if (event.type === 'lag') throw new Error(event.problem);
+  const client = clientOf(place);
+  try {
+    for await (const events of tailGroups(client, { task: place.task }, { follow: false })) {
+      for (const event of events) {
+        if (event.type === 'log' || event.type === 'gap') log.push(event);
+        if (event.type === 'lag') throw new Error(event.problem);
+      }
     }
+    return log;
+  } finally {
+    client.close();
   }
-  return log;
 }
 
 /** The text of a task's lines as they are now, without gaps. */
@@ -105,7 +111,9 @@ export interface TaskView {
   runs: { run: string; status: string; reason: string | null; command: string | null; verified: boolean | null }[];
 }
 
-function connectTo({ url, task }: LogPlace) {
+function clientOf({ url, task }: LogPlace): Client {
   const dialer = new Dialer({ connectTimeoutMs: 5000 });
-  return viewerConnect({ urls: [`${url.replace('http', 'ws')}/ws/tasks`], task, dialer, timeoutMs: 5000 });
+  const urls = [`${url.replace('http', 'ws')}/ws/tasks`];
+  const webSocket = viewerConnect({ urls, task, dialer, timeoutMs: 5000 });
+  return createClient({ url, webSocket, backoff: { minMs: 20, maxMs: 100 } });
 }
