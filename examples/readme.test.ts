@@ -22,10 +22,15 @@ describe('the README', () => {
     relay = new Program('relay/cli.ts', ['--port', '0', '--data', join(folder, 'data')], { cwd: folder });
     address = (await relay.ready()).replace(/^.*\/\//, '');
     const url = ['--api-url', `http://${address}`, '--spool-dir', join(folder, 'spool')];
-    const agent = new Program('agent/cli.ts', ['execute', '--task-id', 't1', ...url, '--', 'sh', '-c', SCRIPT], {
-      cwd: folder,
-    });
-    assert.equal(await agent.ended, 3, agent.errors);
+    for (const task of [
+      ['--task-id', 't1'],
+      ['--task-id', 'build', '--pipeline-id', 'nightly'],
+    ]) {
+      const agent = new Program('agent/cli.ts', ['execute', ...task, ...url, '--', 'sh', '-c', SCRIPT], {
+        cwd: folder,
+      });
+      assert.equal(await agent.ended, 3, agent.errors);
+    }
   });
   after(async () => {
     await relay.stop();
@@ -33,7 +38,7 @@ describe('the README', () => {
   });
 
   test('has a program that reads a log to its end', async () => {
-    const code = /```js\n(.*?)```/s.exec(README)?.[1];
+    const code = /```js\n(const socket.*?)```/s.exec(README)?.[1];
     assert.ok(code !== undefined && code.includes(ADDRESS), 'there is none');
     const reader = spawn(process.execPath, ['--input-type=module', '--eval', code.replace(ADDRESS, address)], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -44,7 +49,8 @@ describe('the README', () => {
     assert.deepEqual(lines.sort(), ['INFO one', 'WARN WARN two']);
   });
 
-  const requests = Array.from(README.matchAll(/^curl .*?http:\/\/localhost:8080([^'\s]*)/gm), ([, path]) => path);
+  // What `curl -N` asks for does not end.
+  const requests = Array.from(README.matchAll(/^curl (?!-N).*?http:\/\/localhost:8080([^'\s]*)/gm), ([, path]) => path);
   test('has requests to try', () => assert.ok(requests.length >= 5, String(requests.length)));
   for (const path of requests) {
     test(`asks for what there is: ${path}`, async () => {
