@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '..');
 const MADE = /^(?:dist|data|node_modules)(?:\/|$)/;
 
 /** Words of others, which look like our symbols. */
-const THEIRS = new Set(['emptyDir']);
+const THEIRS = new Set(['emptyDir', 'emitWithAck']);
 
 const folders = readdirSync(ROOT, { withFileTypes: true }).filter((entry) => entry.isDirectory());
 const names = [...folders.map(({ name }) => name), 'dist', 'data'].filter((name) => !name.startsWith('.'));
@@ -18,7 +18,9 @@ const documents = globSync(['*.md', '{agent,relay,shared,client,examples,bench,t
 });
 const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts);
 /** What the product consists of, in one text: a symbol that only a test or a document knows is none. */
-const sources = globSync('{agent,relay,shared,client,examples,bench,scripts}/**/*.{ts,sh,json}', { cwd: ROOT })
+const sources = globSync('{agent,relay,shared,client,examples,bench,scripts}/**/*.{ts,tsx,sh,json,proto}', {
+  cwd: ROOT,
+})
   .filter((path) => !path.endsWith('.test.ts'))
   .concat('package.json', ...globSync('test/*.ts', { cwd: ROOT }).filter((path) => !path.endsWith('.test.ts')))
   .map(read)

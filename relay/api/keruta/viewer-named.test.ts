@@ -79,9 +79,9 @@ test('whoever names nothing is told of no names', async (t) => {
     await run.write('of t');
     await other.write('of u');
   }
+  await viewer.saw('log', 10);
   viewer.say({ type: 'unsubscribe', taskId: 'u' });
   await viewer.saw('unsubscribed');
-  await viewer.saw('log', 10);
   assert.deepEqual(viewer.of('for'), []);
   assert.ok(viewer.messages.every((message) => !('subscription' in message)));
 });
@@ -183,7 +183,10 @@ test('what is wrong with a subscription is said with its name, and the others go
   subscribe(viewer, 'cursor', { after: 'none' });
   subscribe(viewer, 'unknown', { realtime: false }, 'unknown');
   viewer.say({ type: 'subscribe', subscription: 'nothing' });
-  await viewer.saw('error', 5);
+  subscribe(viewer, 'no task', {}, '');
+  viewer.say({ type: 'subscribe', subscription: 'no pipeline', pipelineId: 'x'.repeat(1025) });
+  viewer.say({ type: 'subscribe', subscription: 'no text', taskId: 5 });
+  await viewer.saw('error', 8);
   await run.write('one');
   await viewer.saw('log');
   assert.deepEqual(viewer.texts('good'), ['one']);
@@ -194,8 +197,11 @@ test('what is wrong with a subscription is said with its name, and the others go
       .sort(),
     [
       ['INVALID_CURSOR', 'cursor', 't'],
+      ['INVALID_INPUT', 'no pipeline', undefined],
+      ['INVALID_INPUT', 'no task', undefined],
       ['INVALID_INPUT', 'nothing', undefined],
       ['INVALID_INPUT', 'value', 't'],
+      ['INVALID_MESSAGE_FORMAT', 'no text', undefined],
       ['INVALID_MESSAGE_FORMAT', 'type', 't'],
       ['TASK_NOT_FOUND', 'unknown', 'unknown'],
     ],
