@@ -180,11 +180,11 @@ export class AgentConnection implements AgentLink {
   }
 
   /** Rejects with a KerutaError unless the caller may write this run, and begin it if it is new. */
-  async #admit({ epoch, labels }: Hello): Promise<void> {
+  async #admit({ epoch, labels, pipelineId }: Hello): Promise<void> {
     const { task } = this;
     const { principal, address } = this.#caller;
     const { limits, store } = this.#services;
-    refuseSystemTask(task);
+    refuseSystemTask(task, pipelineId);
     if (!principal.may('ingest', { task })) {
       // Its labels are what makes it the caller's: those that it has, so that nobody's task is taken over, and the new.
       const known = await store.task(task);

@@ -105,14 +105,6 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     });
     ingest.start();
     parts.started(() => ingest.stop());
-    disk.onChange = () => {
-      log.warn(
-        disk.state,
-        disk.state.room ? 'there is room again: agents are let in' : 'no room: agents are sent away',
-      );
-      systemLog.say(diskChanged(disk.state));
-      ingest.diskChanged();
-    };
 
     const senders = new Senders({
       ...{ store, disk, limits, onFatal, log },
@@ -134,6 +126,16 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
     });
     if (config.systemLog) systemLog.start();
     parts.started(() => systemLog.stop());
+    disk.onChange = () => {
+      log.warn(
+        disk.state,
+        disk.state.room ? 'there is room again: agents are let in' : 'no room: agents are sent away',
+      );
+      systemLog.say(diskChanged(disk.state));
+      ingest.diskChanged();
+    };
+    // What it was before anybody heard of changes.
+    if (!disk.state.room) disk.onChange();
     const { tls } = entrance;
     if (tls !== undefined) parts.started(tls.keep(() => systemLog.say(certificateChanged())));
 

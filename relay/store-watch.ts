@@ -61,8 +61,8 @@ export class StoreWatch implements Store {
     return this.#write(this.#store.seen(seen));
   }
 
-  markLost(before: number, now: number): Promise<{ task: string; run: string }[]> {
-    return this.#write(this.#store.markLost(before, now));
+  markLost(before: number, now: number, except?: string): Promise<{ task: string; run: string }[]> {
+    return this.#write(this.#store.markLost(before, now, except));
   }
 
   pin(task: string, pinned: boolean): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { Level } from '../shared/line.ts';
 import type { DiskState } from './disk.ts';
-import type { Expired } from './store/store.ts';
+import type { Forgotten } from './expiry-sum.ts';
 
 /** Something that happened to the relay: of what kind, in a sentence, and what else is known of it. */
 export interface SystemEvent {
@@ -33,9 +33,9 @@ export function runUnverified({ task, run }: Run): SystemEvent {
   return { event: 'run-unverified', level: 'ERROR', text, details: { task, run } };
 }
 
-export function linesExpired(expired: Expired): SystemEvent {
-  const text = `Forgot ${expired.lines} lines of ${expired.tasks} tasks that were too old or too many`;
-  return { event: 'lines-expired', level: 'INFO', text, details: { ...expired } };
+export function linesExpired(forgotten: Forgotten): SystemEvent {
+  const text = `Forgot ${forgotten.lines} lines that were too old or too many`;
+  return { event: 'lines-expired', level: 'INFO', text, details: { ...forgotten } };
 }
 
 export function diskChanged({ room, problem = 'no room' }: DiskState): SystemEvent {

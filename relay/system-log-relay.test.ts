@@ -60,26 +60,42 @@ test('a relay notes its starts and stops, in a task like any other', async (t) =
   );
 });
 
+test('a relay that starts without room notes it', async (t) => {
+  const { says } = await start(t, await dataFolder(t), { minFreeBytes: Number.MAX_SAFE_INTEGER });
+  await says(/^No room on the disk, agents are sent away: \d+ MiB are free/);
+});
+
 test('a lost agent and a run that does not agree are noted', async (t) => {
-  const { ws, says } = await start(t, await dataFolder(t), { lostAfterMs: 300 });
+  const { ws, says, get, messages } = await start(t, await dataFolder(t), { lostAfterMs: 300 });
   const wrong = await FakeAgent.ready(ws, { task: 'wrong' });
   wrong.chunk(0, 1);
   await wrong.acked(1);
   wrong.end({ nextSeq: 1, lines: 9 });
   await wrong.hears('unverified');
   await says(/^A run of task "wrong" ended with other lines here than its agent has sent$/);
-  const quiet = await FakeAgent.ready(ws, { task: 'quiet' });
-  quiet.socket.terminate();
-  await says(/^Lost the agent of task "quiet": it has been silent for too long$/);
+  // The relay itself is silent meanwhile for longer than each of them: its own run needs no sign of life.
+  for (const task of ['quiet', 'silent']) {
+    const agent = await FakeAgent.ready(ws, { task });
+    agent.socket.terminate();
+    await says(new RegExp(`^Lost the agent of task "${task}": it has been silent for too long$`));
+  }
+  assert.equal((await get('/tasks/keruta-relay')).body.status, 'running');
+  assert.ok((await messages()).every((message) => !message.includes('task "keruta-relay"')));
 });
 
 test('nobody else writes the task: neither agents nor requests', async (t) => {
-  const { relay, ws, messages } = await start(t, await dataFolder(t));
+  const { relay, ws, messages, get } = await start(t, await dataFolder(t));
   const agent = await FakeAgent.connect(ws, { task: 'keruta-relay' });
   agent.hello();
   const closed = await agent.closes();
   assert.equal(closed.code, 4003);
   assert.match(closed.reason, /^Only the relay writes the task "keruta-relay"/);
+  const pipelined = await FakeAgent.connect(ws, { task: 'other' });
+  pipelined.hello({ pipelineId: 'keruta-relay' });
+  const refused = await pipelined.closes();
+  assert.equal(refused.code, 4003);
+  assert.match(refused.reason, /^Only the relay writes .* use another pipeline id/);
+  assert.equal((await get('/tasks/other')).status, 404);
   for (const [method, path, body] of [
     ['POST', 'logs', { level: 'INFO', message: 'forged' }],
     ['PUT', 'status', { status: 'FAILED' }],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { mock, test, type TestContext } from 'node:test';
 import { openReading, until, type Reading } from './reading.fixture.ts';
 import type { Senders } from './senders/senders.ts';
 import { line, openSenders, SOMEBODY, storedLines, storeWith } from './senders/senders.fixture.ts';
@@ -139,6 +139,28 @@ test('the run of a relay that was killed ends when the next one starts, which op
   );
 });
 
+test('an idle relay writes nothing: its run needs no sign of life, and is still open', async (t) => {
+  const reading = await openReading(t);
+  const seen = mock.fn(reading.store.seen.bind(reading.store));
+  const senders = await openSenders(
+    t,
+    { store: storeWith(reading.store, { seen }), tail: reading.tail },
+    { seenEveryMs: 0 },
+  );
+  const systemLog = new SystemLog({ senders, onError: unexpected, now: Date.now });
+  systemLog.start();
+  systemLog.say(lost(1));
+  while ((await storedLines(reading, SYSTEM_TASK)).length === 0);
+  const change = await reading.store.change();
+  systemLog.tick();
+  await senders.sweep();
+  await senders.sweep();
+  assert.equal(seen.mock.callCount(), 0);
+  assert.equal(await reading.store.change(), change);
+  assert.equal((await reading.store.task(SYSTEM_TASK))?.openRuns, 1);
+  await systemLog.stop();
+});
+
 test('nobody else writes the task, in whatever way', async (t) => {
   const { senders, reading } = await setUp(t);
   const refused = { name: 'KerutaError', code: 'FORBIDDEN', message: /^Only the relay writes the task "keruta-relay"/ };
@@ -149,6 +171,7 @@ test('nobody else writes the task, in whatever way', async (t) => {
     () => senders.sender(SYSTEM_TASK, { caller: SOMEBODY, by: SENT_BY.socket }).write([line('a')]),
     () => senders.annotate(SYSTEM_TASK, { message: 'fine' }),
     () => senders.openRun(SYSTEM_TASK, { caller: SOMEBODY, by: SENT_BY.post }),
+    () => senders.openRun('other', { caller: SOMEBODY, by: SENT_BY.grpc, pipelineId: SYSTEM_TASK }),
   ]) {
     await assert.rejects(attempt, refused);
   }

@@ -1,7 +1,7 @@
 import type { LineInput } from '../shared/columns.ts';
 import { kindOf } from '../shared/line.ts';
 import type { Sender } from './senders/sender.ts';
-import { SENT_BY, SUCCEEDED } from './senders/sent-run.ts';
+import { SUCCEEDED } from './senders/sent-run.ts';
 import type { Senders } from './senders/senders.ts';
 import type { SystemEvent } from './system-events.ts';
 import { SYSTEM_TASK } from './system-task.ts';
@@ -58,7 +58,7 @@ export class SystemLog {
     this.#untold = new Map();
     const time = this.#options.now();
     const told = untold.size > 0 ? [...events, leftOut(untold)] : events;
-    this.#sender ??= this.#options.senders.sender(SYSTEM_TASK, { caller: SYSTEM_TASK, by: SENT_BY.system });
+    this.#sender ??= this.#options.senders.ownSender(SYSTEM_TASK);
     this.#sender.write(told.map((event) => lineOf(event, time))).catch((error: unknown) => {
       for (const { event } of events) this.#leaveOut(event, 1);
       for (const [event, times] of untold) this.#leaveOut(event, times);
@@ -72,7 +72,7 @@ export class SystemLog {
 }
 
 export interface SystemLogOptions {
-  senders: Pick<Senders, 'sender' | 'finish'>;
+  senders: Pick<Senders, 'ownSender' | 'finish'>;
   /** Some lines could not be stored; they will be counted. */
   onError: (error: unknown) => void;
   /** ms since 1970 */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { RelayConfig } from '../shared/options/relay-options.ts';
+import { ExpirySum } from './expiry-sum.ts';
 import { WriteWatch } from './health.ts';
 import { LostWatch } from './lost.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -9,6 +10,7 @@ import { StoreError } from './store/store.ts';
 import type { StoreWatch } from './store-watch.ts';
 import { agentLost, linesExpired } from './system-events.ts';
 import type { SystemLog } from './system-log.ts';
+import { SYSTEM_TASK } from './system-task.ts';
 import type { Tail } from './tail.ts';
 
 /**
@@ -25,7 +27,8 @@ export function startUpkeep({ config, store, tail, metrics, log, systemLog, onFa
 
   const lost = new LostWatch({
     lostAfterMs: config.lostAfterMs,
-    markLost: (before, now) => store.markLost(before, now),
+    // The relay's own run is there for as long as the relay is: it writes when there is something to say.
+    markLost: (before, now) => store.markLost(before, now, SYSTEM_TASK),
     onWritten: () => writes.worked(),
     onLost: (run) => {
       metrics.lostAgent();
@@ -38,6 +41,7 @@ export function startUpkeep({ config, store, tail, metrics, log, systemLog, onFa
   lost.start();
   parts.started(() => lost.stop());
 
+  const untold = new ExpirySum();
   const retention = new Retention({
     policy: {
       maxAgeMs: config.retentionMaxAgeMs,
@@ -50,7 +54,8 @@ export function startUpkeep({ config, store, tail, metrics, log, systemLog, onFa
       metrics.expired(expired);
       if (expired.chunks === 0) return;
       log.info(expired, 'forgot lines that were too old or too many');
-      systemLog.say(linesExpired(expired));
+      const forgotten = untold.add(expired);
+      if (forgotten !== undefined) systemLog.say(linesExpired(forgotten));
       await tail.forgetTrimmed();
     },
     onError: failed('could not forget old lines'),

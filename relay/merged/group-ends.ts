@@ -137,6 +137,9 @@ export class GroupEnd {
   }
 
   looked(): void {
+    const { record } = this.#group;
+    // With a task that has left the group its runs have left: what is said next is of those that are there.
+    if (record !== undefined) this.#saidRuns = Math.min(this.#saidRuns, record.runs);
     if (this.#group.failure !== undefined || this.news() !== undefined) this.#options.onNews();
   }
 

@@ -100,3 +100,14 @@ test('rejects as the store does, and tries again', async () => {
   await known.ensure([{ task: 't' }]);
   assert.equal(known.of({ task: 't' })?.task, 't');
 });
+
+test('holds no more runs than it has room for, and looks up again what it had to forget', async () => {
+  const known = new KnownTasks({ store: new OneTask(), now: () => 0, maxRuns: 10 });
+  const owners = ['a', 'b', 'c', 'd'].flatMap((task) => ['1', '2', '3', '4'].map((run) => ({ task, run })));
+  for (const owner of owners) await known.ensure([owner]);
+  const held = owners.filter((owner) => known.of(owner) !== undefined);
+  assert.deepEqual([...new Set(held.map(({ task }) => task))], ['c', 'd']);
+  assert.equal(held.length, 8);
+  assert.equal((await known.load(owners[0])).group, 'a');
+  assert.equal(known.group(owners[0]), 'a');
+});

@@ -15,14 +15,18 @@ export interface Owner {
 export class KnownTasks {
   readonly #store: Pick<Store, 'task' | 'change'>;
   readonly #now: () => number;
+  readonly #maxRuns: number;
   /** The task that was used last stands last. */
   readonly #tasks = new Map<string, Known>();
+  /** Of all of them. */
+  #runs = 0;
   readonly #loading = new Map<string, Promise<TaskFacts>>();
   #change: Promise<number> | undefined;
 
   /** `now` is monotonic, in ms. */
-  constructor(options: { store: Pick<Store, 'task' | 'change'>; now?: () => number }) {
+  constructor(options: { store: Pick<Store, 'task' | 'change'>; now?: () => number; maxRuns?: number }) {
     this.#store = options.store;
+    this.#maxRuns = options.maxRuns ?? MAX_RUNS;
     this.#now = options.now ?? (() => performance.now());
   }
 
@@ -75,11 +79,13 @@ export class KnownTasks {
       latest.change = change;
     }
     latest.checkedAt = this.#now();
-    if (latest.runs.size >= MAX_RUNS) latest.runs.clear();
+    this.#runs -= latest.runs.size;
+    if (latest.runs.size >= MAX_RUNS_OF_TASK) latest.runs.clear();
     if (run !== undefined) latest.runs.add(run);
+    this.#runs += latest.runs.size;
     this.#tasks.delete(task);
     this.#tasks.set(task, latest);
-    if (this.#tasks.size > MAX_TASKS) this.#dropOldest();
+    this.#shrink();
     return latest.facts;
   }
 
@@ -92,10 +98,11 @@ export class KnownTasks {
     return this.#change;
   }
 
-  #dropOldest(): void {
-    for (const [task] of this.#tasks) {
+  #shrink(): void {
+    for (const [task, { runs }] of this.#tasks) {
+      if (this.#tasks.size <= MAX_TASKS && this.#runs <= this.#maxRuns) return;
       this.#tasks.delete(task);
-      return;
+      this.#runs -= runs.size;
     }
   }
 }
@@ -126,4 +133,5 @@ function sameFacts(one: TaskFacts, other: TaskFacts): boolean {
 const MAX_AGE_MS = 2000;
 /** Above what one read returns. */
 const MAX_TASKS = 16_384;
-const MAX_RUNS = 1024;
+const MAX_RUNS = 65_536;
+const MAX_RUNS_OF_TASK = 1024;

@@ -172,6 +172,21 @@ test('says the end of a group once, behind all of its lines, and again after ano
   assert.deepEqual(await readAll(on.merged, { from: 2 }), ['2 t c']);
 });
 
+test('says the end of a group again although a task with its runs has left it', TIMEOUT, async (t) => {
+  const on = await openMerged(t);
+  for (const task of ['t', 't', 'u']) await (await on.open(task, 'p')).end();
+  const follower = new Follower(on.merged, { from: 0, group: 'p' });
+  await follower.until((seen) => seen.length === 1);
+  const elsewhere = new Follower(on.merged, { from: 0, group: 'q' });
+  await (await on.open('t', 'q')).end();
+  // Both groups are looked at together.
+  await elsewhere.until((seen) => seen.length === 1);
+  await (await on.open('u', 'p')).end();
+  await follower.until((seen) => seen.length === 2);
+  assert.deepEqual(follower.seen, ['end 3 runs', 'end 2 runs']);
+  for (const one of [follower, elsewhere]) await one.stop();
+});
+
 test('lines that came while nothing was found come before the end', TIMEOUT, async (t) => {
   const reading = await openReading(t);
   const held = Promise.withResolvers<undefined>();
@@ -250,6 +265,30 @@ test('a place in the future waits until the store is there', TIMEOUT, async (t) 
     assert.deepEqual(follower.seen, [`${head + 2} t c`]);
     await follower.stop();
   }
+});
+
+test('whoever waits in the future keeps nobody awake', TIMEOUT, async (t) => {
+  const on = await openMerged(t);
+  const run = await on.open('t');
+  const walks: number[] = [];
+  const walk = on.store.walk.bind(on.store);
+  on.store.walk = (asked) => {
+    walks.push(asked.position);
+    return walk(asked);
+  };
+  const follower = new Follower(on.merged, { from: 0 });
+  await run.write('a');
+  await follower.until((seen) => seen.length === 1);
+  const ahead = [new Follower(on.merged, { from: 1e12 }), new Follower(on.merged, { from: 1e12, group: 't' })];
+  for (const line of ['b', 'c', 'd']) {
+    await run.write(line);
+    await follower.until((seen) => seen.at(-1)?.endsWith(line) === true);
+  }
+  // What does not wait reads again and again: turns enough for a hundred reads.
+  const read = walks.length;
+  for (let i = 0; i < 100; i++) await on.store.change();
+  assert.ok(walks.length - read < 10, `read ${walks.length - read} times`);
+  for (const one of [follower, ...ahead]) await one.stop();
 });
 
 test('understands start, now and cursors of its own, and says what else is wrong', TIMEOUT, async (t) => {

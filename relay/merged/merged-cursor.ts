@@ -12,7 +12,7 @@ import type { TaskFacts } from './task-facts.ts';
 
 /** What all merged cursors of a relay share. */
 export interface MergedParts {
-  store: Pick<Store, 'nextPosition'>;
+  store: Pick<Store, 'nextPosition' | 'waitAll'>;
   tail: MergedTail;
   watch: MergedWatch;
   ends: GroupEnds;
@@ -53,6 +53,8 @@ export async function* followMerged(
   let ending: PipelineRecord | undefined;
   try {
     const { until, last } = await limitOf(parts, options, end);
+    // Ahead of the store it waits by itself: those who wait together take the furthest place of all for the head.
+    if (until === Infinity && next > 0) await parts.store.waitAll(next - 1, signal);
     for (;;) {
       signal.throwIfAborted();
       if (next >= until) {

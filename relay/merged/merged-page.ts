@@ -1,3 +1,4 @@
+import { KerutaError } from '../../shared/errors.ts';
 import { countPairs, type Filter } from '../filter.ts';
 import { groupOf, type Store, type TaskRecord } from '../store/store.ts';
 import { Marks } from '../page-marks.ts';
@@ -19,6 +20,8 @@ export interface PageOptions {
   offset: number;
   size: number;
   order: 'asc' | 'desc';
+  /** Of text; see `MergedPageOptions`. */
+  maxBytes?: number;
   signal: AbortSignal;
 }
 
@@ -27,7 +30,7 @@ export async function readMergedPage(
   parts: PageParts,
   options: PageOptions,
 ): Promise<{ total: number; events: MergedEvent[] }> {
-  const { offset, size, order } = options;
+  const { offset, size, order, maxBytes = Infinity } = options;
   const total = await totalOf(parts, options);
   const head = await parts.store.nextPosition();
   if (size === 0) return { total, events: [] };
@@ -38,10 +41,36 @@ export async function readMergedPage(
   for await (const { events } of parts.read({ ...options, from: place.from, until: head })) {
     options.signal.throwIfAborted();
     page.add(events);
+    if (page.textBytes > maxBytes) {
+      const limit = `${Math.floor(maxBytes / 2 ** 20)} MiB`;
+      throw new KerutaError('TOO_LARGE', `The page has more than ${limit} of text; ask for fewer lines at once.`);
+    }
     if (page.over) break;
   }
   if (offset > 0 && page.empty) return { total, events: [] };
   return { total, events: order === 'asc' ? page.events : page.newestFirst() };
+}
+
+/** The position from which on `size` lines match, as the store is now; that of the first one if there are fewer. */
+export async function placeBeforeHead(
+  parts: MergedSource,
+  options: Pick<PageOptions, 'group' | 'filter' | 'may' | 'size' | 'signal'>,
+): Promise<number> {
+  const head = await parts.store.nextPosition();
+  if (options.size === 0) return head;
+  const place = await placeFromEnd(parts, { ...options, offset: 0 }, head);
+  let { skip } = place;
+  for await (const { events } of parts.read({ ...options, from: place.from, until: head })) {
+    options.signal.throwIfAborted();
+    for (const event of events) {
+      if (event.type !== 'lines') continue;
+      const { block, first, end, matches } = event;
+      const count = matches?.length ?? end - first;
+      if (skip < count) return block.position + (matches?.[skip] ?? first + skip);
+      skip -= count;
+    }
+  }
+  return head;
 }
 
 async function totalOf(parts: PageParts, options: PageOptions): Promise<number> {
@@ -94,7 +123,7 @@ async function placeFromStart(parts: PageParts, options: PageOptions, head: numb
 }
 
 /** Looks backward, in windows that grow. */
-async function placeFromEnd(parts: PageParts, options: PageOptions, head: number): Promise<Place> {
+async function placeFromEnd(parts: MergedSource, options: Omit<PageOptions, 'order'>, head: number): Promise<Place> {
   const { offset, size } = options;
   const wanted = offset + size;
   let behind = 0;

@@ -8,8 +8,8 @@ import { GroupEnds } from './group-ends.ts';
 import { KnownTasks } from './known-tasks.ts';
 import { followMerged, type MergedCursorOptions } from './merged-cursor.ts';
 import type { MergedBatch, MergedEvent } from './merged-event.ts';
-import { readMergedPage } from './merged-page.ts';
-import type { MergedRange } from './merged-survey.ts';
+import { placeBeforeHead, readMergedPage } from './merged-page.ts';
+import type { MergedRange, MergedSource } from './merged-survey.ts';
 import { MergedTail } from './merged-tail.ts';
 import { MergedWatch } from './merged-watch.ts';
 import type { TaskFacts } from './task-facts.ts';
@@ -92,21 +92,35 @@ export class MergedReader {
   /**
    * Matching lines, `size` of them behind the first `offset` from the oldest on, or with `desc` from the newest, newest
    * first; with the gaps between them. Each `lines` event has a block that holds its lines alone. `total` is exact for
-   * the moment of the call. Waits while too many others search, and rejects with OVERLOADED if too many wait.
+   * the moment of the call. A page is held as a whole: rejects with TOO_LARGE if there is more on it than its caller
+   * wants to hold. Waits while too many others search, and rejects with OVERLOADED if too many wait.
    */
   async page(options: MergedPageOptions): Promise<{ total: number; events: MergedEvent[] }> {
     const { filter = EVERYTHING, order = 'asc', signal } = options;
-    const queue = filter.searches ? this.#searches : this.#walks;
+    const parts = { ...this.#source, count: this.#reader.count.bind(this.#reader) };
+    return this.#inTurn(filter, signal, () => readMergedPage(parts, { ...options, filter, order }));
+  }
+
+  /** The position from which on `size` lines match, as the store is now. Waits, and rejects, as `page` does. */
+  async placeBefore(options: Omit<MergedPageOptions, 'offset' | 'order' | 'maxBytes'>): Promise<number> {
+    const { filter = EVERYTHING, signal } = options;
+    return this.#inTurn(filter, signal, () => placeBeforeHead(this.#source, { ...options, filter }));
+  }
+
+  async #inTurn<T>({ searches }: Filter, signal: AbortSignal, find: () => Promise<T>): Promise<T> {
+    const queue = searches ? this.#searches : this.#walks;
     signal.throwIfAborted();
     if (queue.size >= MAX_WAITING) {
       throw new KerutaError('OVERLOADED', `${queue.size} searches are waiting for their turn.`);
     }
-    const parts = {
+    return queue.add(find, { signal });
+  }
+
+  get #source(): MergedSource {
+    return {
       ...{ store: this.#store, facts: this.#facts, runFacts: this.#reader.facts },
       read: (range: MergedRange) => this.#read(range),
-      count: this.#reader.count.bind(this.#reader),
     };
-    return queue.add(() => readMergedPage(parts, { ...options, filter, order }), { signal });
   }
 
   #read(options: Omit<MergedCursorOptions, 'filter'> & { filter?: Filter | undefined }): AsyncGenerator<MergedBatch> {
@@ -139,6 +153,8 @@ export interface MergedPageOptions {
   offset: number;
   size: number;
   order?: 'asc' | 'desc';
+  /** Of text of its lines. Default: without end. */
+  maxBytes?: number;
   signal: AbortSignal;
 }
 

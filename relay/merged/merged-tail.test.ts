@@ -78,6 +78,29 @@ test('gives up waiting for what others have appended, and goes on behind it', as
   assert.equal(tail.end, 1500);
 });
 
+test('keeps little of what came before its turn, if that is large', async () => {
+  const { tail } = openTail(nothing);
+  tail.open();
+  tail.stored(chunkAt(0));
+  for (let position = 2; position < 40; position++) tail.stored(chunkAt(position, { bytes: 1_000_000 }));
+  assert.equal((await positionsFrom(tail, 2))?.at(0), 2);
+  // What is counted is let go of as well: as much has room again.
+  for (let position = 41; position < 57; position++) tail.stored(chunkAt(position, { bytes: 1_000_000 }));
+  assert.equal(tail.end, 40);
+  tail.stored(chunkAt(40));
+  assert.equal(tail.end, 57);
+});
+
+test('what was trimmed before its turn had come is not handed out', async () => {
+  const { tail } = openTail(nothing);
+  tail.open();
+  tail.stored(chunkAt(0, { task: 'u' }));
+  tail.stored(chunkAt(2));
+  tail.forget('t', 3);
+  tail.stored(chunkAt(1, { task: 'u' }));
+  assert.deepEqual(await positionsFrom(tail, 1), [1]);
+});
+
 test('holds no more than its limit, the newest whatever its size, and counts what it holds', async () => {
   const { tail } = openTail(nothing, 50_000);
   tail.open();

@@ -28,8 +28,9 @@ export class MergedTail {
   #segments: PlacedSegment[] = [];
   /** Dropped ones at the front, cut off now and then. */
   #dropped = 0;
-  /** By positions: what came before its turn. */
+  /** By positions: what came before its turn, and its bytes. */
   readonly #early = new Map<number, Stored & { position: number }>();
+  #earlyBytes = 0;
   /** Behind the last segment of each group, and of those whose group was not known when they came. */
   readonly #groupEnds = new Map<string, number>();
   #unknownEnd = 0;
@@ -67,9 +68,9 @@ export class MergedTail {
     const end = this.end;
     if (end !== undefined && placed.position < end) return;
     if (end === undefined || placed.position === end) this.#append(placed);
-    else this.#early.set(placed.position, placed);
+    else this.#keepEarly(placed);
     this.#appendEarly();
-    if (this.#early.size <= MAX_EARLY) return;
+    if (this.#early.size <= MAX_EARLY && this.#earlyBytes <= MAX_EARLY_BYTES) return;
     // What is between was appended by others. It is read from the store; here goes on what came behind it.
     const first = Math.min(...this.#early.keys());
     this.#dropAll();
@@ -77,10 +78,23 @@ export class MergedTail {
     this.#appendEarly();
   }
 
+  #keepEarly(placed: Stored & { position: number }): void {
+    this.#dropEarly(placed.position);
+    this.#early.set(placed.position, placed);
+    this.#earlyBytes += memoryOf(placed);
+  }
+
+  #dropEarly(position: number): void {
+    const placed = this.#early.get(position);
+    if (placed === undefined) return;
+    this.#early.delete(position);
+    this.#earlyBytes -= memoryOf(placed);
+  }
+
   /** Lines of a task at or below `throughLine`, or of any task, were trimmed: they are not handed out any more. */
   forget(task?: string, throughLine = Infinity): void {
     this.#age++;
-    const held = this.#segments.slice(this.#dropped);
+    const held = [...this.#segments.slice(this.#dropped), ...this.#early.values()];
     const trimmed = task === undefined || held.some((one) => one.task === task && one.firstLine <= throughLine);
     if (trimmed) this.#clear();
   }
@@ -157,11 +171,11 @@ export class MergedTail {
     for (let end = this.end; end !== undefined; end = this.end) {
       const next = this.#early.get(end);
       if (next === undefined) break;
-      this.#early.delete(end);
+      this.#dropEarly(end);
       this.#append(next);
     }
     const { end = 0 } = this;
-    for (const position of this.#early.keys()) if (position < end) this.#early.delete(position);
+    for (const position of this.#early.keys()) if (position < end) this.#dropEarly(position);
   }
 
   #push(segment: PlacedSegment): void {
@@ -201,6 +215,7 @@ export class MergedTail {
   #clear(): void {
     this.#dropAll();
     this.#early.clear();
+    this.#earlyBytes = 0;
   }
 
   #dropAll(): void {
@@ -210,6 +225,11 @@ export class MergedTail {
     this.#groupEnds.clear();
     this.#unknownEnd = 0;
   }
+}
+
+/** What it keeps from being let go: it may be a slice of what a socket read at once, but others are of the same. */
+function memoryOf(stored: Stored): number {
+  return stored.kind === 'gap' ? 0 : (stored.body?.length ?? 0);
 }
 
 export interface ReadThrough {
@@ -225,4 +245,5 @@ const MAX_SEGMENTS = 256;
 const MAX_SCANNED = 4096;
 /** Runs whose appends overtake each other, by far. */
 const MAX_EARLY = 1024;
+const MAX_EARLY_BYTES = 16 * 1024 * 1024;
 const MAX_GROUPS = 16_384;

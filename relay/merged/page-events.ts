@@ -9,6 +9,8 @@ import type { MergedEvent, MergedGap, MergedLines } from './merged-event.ts';
  */
 export class PageEvents {
   readonly events: MergedEvent[] = [];
+  /** Bytes of text of the lines that are on it. */
+  textBytes = 0;
   readonly #skip: number;
   readonly #size: number;
   readonly #toEnd: boolean;
@@ -67,7 +69,9 @@ export class PageEvents {
       Math.max(0, this.#skip + this.#size - this.#passed),
     );
     this.#passed += lines.length;
-    if (taken.length > 0) this.events.push(...cut(event, taken));
+    if (taken.length === 0) return;
+    this.textBytes += textBytesOf(event.block, taken);
+    this.events.push(...cut(event, taken));
   }
 
   /** Of very many, the last one stands for the rest: from where to where something is missing. */
@@ -106,6 +110,11 @@ function partOf(block: Block, first: number, end: number): Block {
   const place = { task: block.task, run, firstLine: block.firstLine + first, position: block.position + first };
   const [header, body] = [bytes.subarray(0, CHUNK_HEADER_BYTES), bytes.subarray(CHUNK_HEADER_BYTES)];
   return new Block({ kind: 'chunk', ...place, count: end - first, header, body });
+}
+
+function textBytesOf(block: Block, taken: Uint32Array): number {
+  const { starts } = block.lines() ?? { starts: new Uint32Array() };
+  return taken.reduce((bytes, index) => bytes + starts[index + 1] - starts[index], 0);
 }
 
 function indices(first: number, end: number): Uint32Array {

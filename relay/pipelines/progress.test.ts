@@ -61,6 +61,7 @@ test('it started with its first task, and ended with its last if none is open', 
   const times = ({ startedAt, endedAt }: PipelineProgress): unknown => [startedAt, endedAt];
   assert.deepEqual(times(progress(early, late)), [50, 300]);
   assert.deepEqual(times(progress(early, task('running'))), [50, null]);
+  assert.deepEqual(times(progress(early, task('pending'))), [50, null]);
   assert.deepEqual(times(progress(task('pending'))), [null, null]);
 });
 

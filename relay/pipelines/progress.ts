@@ -6,7 +6,7 @@ export interface PipelineProgress {
   /** 0 to 100, whole. */
   percent: number;
   /** By the clocks of the agents, of the newest run of each task, ms: the first start, and the last end if no run is
-   * open; null as long as nothing has started, or not all has ended. */
+   * open and none is announced; null as long as nothing has started, or not all has ended. */
   startedAt: number | null;
   endedAt: number | null;
   /** What became of the first task that failed or is lost, in words; null if none is. */
@@ -22,7 +22,7 @@ export function progressOf(pipeline: PipelineRecord, tasks: readonly TaskRecord[
     status: pipelineStatus(pipeline),
     percent: pipelinePercent(pipeline),
     startedAt: starts.length === 0 ? null : Math.min(...starts),
-    endedAt: pipeline.openRuns > 0 || ends.length === 0 ? null : Math.max(...ends),
+    endedAt: hasEnded(pipeline) && ends.length > 0 ? Math.max(...ends) : null,
     errorMessage: failed === undefined ? null : errorOf(failed),
   };
 }
@@ -42,6 +42,10 @@ export function pipelineStatus({ statuses, tasks }: PipelineRecord): TaskStatus 
 /** What its tasks are done on average, 0 to 100, whole. */
 export function pipelinePercent({ progress, tasks }: PipelineRecord): number {
   return Math.floor(progress / tasks);
+}
+
+function hasEnded({ openRuns, statuses }: PipelineRecord): boolean {
+  return openRuns === 0 && statuses.pending === 0;
 }
 
 function errorOf({ task, status, message, errorCode, exitCode, signal }: TaskRecord): string {

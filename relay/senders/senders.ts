@@ -38,6 +38,7 @@ export class Senders {
   readonly #unfinished = new Map<Sender, RunResult>();
   #sweeper: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
+  #nextSweep: Promise<void> | undefined;
   #draining = false;
 
   constructor(options: SendersOptions) {
@@ -81,7 +82,7 @@ export class Senders {
   async stop(): Promise<void> {
     this.#draining = true;
     clearInterval(this.#sweeper);
-    await this.#sweeping;
+    await (this.#nextSweep ?? this.#sweeping);
     await Promise.all([this.posts.finish(), this.workers.finish()]);
     await Promise.all(Array.from(this.#senders, (sender) => sender.settled()));
   }
@@ -90,6 +91,12 @@ export class Senders {
   sender(task: string, { chained = false, ...run }: NewSender): Sender {
     const open = (): Promise<SentRun> => this.openRun(task, run);
     return this.#watched(new Sender({ task, open, chained, now: this.now }));
+  }
+
+  /** The relay's own sender, whose run needs no sign of life: an idle relay writes nothing. */
+  ownSender(task: string): Sender {
+    const open = (): Promise<SentRun> => this.openRun(task, { caller: task, by: SENT_BY.system });
+    return new Sender({ task, open, now: this.now });
   }
 
   /**
@@ -125,7 +132,7 @@ export class Senders {
    * whoever gives others beside them has looked at permissions. Rejects with a KerutaError or StoreError.
    */
   async openRun(task: string, { caller, by, run, workerId = '', labels, pipelineId }: NewRun): Promise<SentRun> {
-    if (by !== SENT_BY.system) refuseSystemTask(task);
+    if (by !== SENT_BY.system) refuseSystemTask(task, pipelineId);
     const now = this.now();
     const known = await this.#options.store.task(task);
     const pipeline = pipelineId ?? known?.pipelineId;
@@ -205,10 +212,20 @@ export class Senders {
     return toKerutaError(error);
   }
 
-  /** Once a second: runs that have to be kept alive, or have come to their end. Public for tests, which own the clock. */
+  /**
+   * Once a second: runs that have to be kept alive, or have come to their end. Whoever asks while that is under way
+   * waits for the next time. Public for tests, which own the clock.
+   */
   sweep(): Promise<void> {
-    this.#sweeping ??= this.#sweep().finally(() => (this.#sweeping = undefined));
-    return this.#sweeping;
+    if (this.#sweeping === undefined) {
+      this.#sweeping = this.#sweep().finally(() => (this.#sweeping = undefined));
+      return this.#sweeping;
+    }
+    this.#nextSweep ??= this.#sweeping.then(() => {
+      this.#nextSweep = undefined;
+      return this.sweep();
+    });
+    return this.#nextSweep;
   }
 
   /** Whether the store stands still. */

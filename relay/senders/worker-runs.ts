@@ -16,6 +16,8 @@ export class WorkerRuns {
   readonly #options: WorkerRunsOptions;
   /** By worker and task; the one that was used last stands last. */
   readonly #runs = new Map<string, WorkerRun>();
+  /** Those that were registered for, by worker. */
+  readonly #registered = new Map<string, Set<WorkerRun>>();
 
   constructor(options: WorkerRunsOptions) {
     this.#options = options;
@@ -34,6 +36,7 @@ export class WorkerRuns {
       this.#makeRoom();
       const run = worker.run ?? newUlid(now());
       of = new WorkerRun(task, { ...worker, run, sender: senders.holdingSender(task, runsOf({ ...worker, run })) });
+      this.#noteRegistered(of);
     } else if (of.streams === 0 && now() - of.usedAt >= LATE_BY_MS) of.result = undefined;
     of.usedAt = now();
     this.#runs.delete(key);
@@ -48,7 +51,8 @@ export class WorkerRuns {
 
   /** An open run that a worker has registered for, whatever its task is. */
   registeredRunOf(workerId: string): WorkerRun | undefined {
-    return [...this.#runs.values()].find((of) => of.workerId === workerId && of.registered && of.sender.open);
+    for (const of of this.#registered.get(workerId) ?? []) if (of.sender.open) return of;
+    return undefined;
   }
 
   /**
@@ -75,6 +79,8 @@ export class WorkerRuns {
     const of = this.of(task, worker);
     if (effect === 'running') {
       of.result = undefined;
+      // As for one that was registered: nobody else may ever say how it ends.
+      if (of.streams === 0) of.until = this.#options.now() + SESSION_IDLE_MS;
       await of.sender.start();
       return true;
     }
@@ -91,14 +97,19 @@ export class WorkerRuns {
     const { senders, now } = this.#options;
     const registered = agentVersion === SENT_BY.registered;
     const next = runsOf({ workerId, caller: workerId, labels, pipelineId, registered });
-    const of = new WorkerRun(task, { workerId, run, registered, sender: senders.holdingSender(task, next, sent) });
+    const sender = senders.holdingSender(task, next, sent);
+    const of = new WorkerRun(task, { workerId, run, registered, labels, sender });
     const key = keyOf(task, workerId);
     const other = this.#runs.get(key);
     // Of two that were left, the older one would stay open.
-    if (other !== undefined) void senders.finish(other.sender, DIED);
+    if (other !== undefined) {
+      this.#forget(key, other);
+      void senders.finish(other.sender, DIED);
+    }
     of.usedAt = now();
     of.until = now() + SESSION_IDLE_MS;
     this.#runs.set(key, of);
+    this.#noteRegistered(of);
   }
 
   /** Ends what has come to its end, and forgets what has been over for long. */
@@ -115,7 +126,7 @@ export class WorkerRuns {
           work.push(senders.end(of.sender, of.ended));
         }
       } else if (of.streams === 0 && quietMs >= REMEMBERED_MS) {
-        this.#runs.delete(key);
+        this.#forget(key, of);
         work.push(senders.finish(of.sender, of.ended ?? SUCCEEDED));
       }
     }
@@ -136,12 +147,26 @@ export class WorkerRuns {
     return (await this.#options.store.runs(task)).findLast((run) => run.workerId === workerId);
   }
 
+  #noteRegistered(of: WorkerRun): void {
+    if (!of.registered) return;
+    const others = this.#registered.get(of.workerId);
+    if (others === undefined) this.#registered.set(of.workerId, new Set([of]));
+    else others.add(of);
+  }
+
+  #forget(key: string, of: WorkerRun): void {
+    this.#runs.delete(key);
+    const others = this.#registered.get(of.workerId);
+    others?.delete(of);
+    if (others?.size === 0) this.#registered.delete(of.workerId);
+  }
+
   /** The longest unused one that no stream uses makes room for another. */
   #makeRoom(): void {
     if (this.#runs.size < MAX_RUNS) return;
     for (const [key, of] of this.#runs) {
       if (of.streams > 0) continue;
-      this.#runs.delete(key);
+      this.#forget(key, of);
       void this.#options.senders.finish(of.sender, of.result ?? (of.finished ? SUCCEEDED : DIED));
       return;
     }
@@ -157,6 +182,8 @@ export class WorkerRun {
   readonly run: string;
   /** Whether its worker has registered for it. */
   readonly registered: boolean;
+  /** What its runs are opened with. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly sender: Sender;
   /** Streams that its lines may come over now. */
   streams = 0;
@@ -170,11 +197,12 @@ export class WorkerRun {
   until = Infinity;
   usedAt = 0;
 
-  constructor(task: string, { workerId, run, registered = false, sender }: WorkerRunParts) {
+  constructor(task: string, { workerId, run, registered = false, labels = {}, sender }: WorkerRunParts) {
     this.task = task;
     this.workerId = workerId;
     this.run = run;
     this.registered = registered;
+    this.labels = labels;
     this.sender = sender;
   }
 
@@ -206,6 +234,7 @@ interface WorkerRunParts {
   workerId: string;
   run: string;
   registered?: boolean;
+  labels?: Readonly<Record<string, string>>;
   sender: Sender;
 }
 

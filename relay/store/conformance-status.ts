@@ -76,6 +76,12 @@ export function statusConformance(on: Fixture): void {
       assert.deepEqual(await on.store.markLost(1_000, 1_000), []);
     });
 
+    test('markLost leaves the runs of a task that needs no sign of life', async () => {
+      const [one, other] = [await TestRun.open(on.store, 't'), await TestRun.open(on.store, 'u')];
+      assert.deepEqual(await on.store.markLost(1_000, 1_000, 't'), [{ task: 'u', run: other.run }]);
+      assert.deepEqual(await on.store.markLost(1_000, 1_000), [{ task: 't', run: one.run }]);
+    });
+
     test('a lost run that appends or is seen runs again', async () => {
       const run = await TestRun.open(on.store, 't');
       await on.store.markLost(1_000, 1_000);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { encodeGap } from '../../shared/chunk.ts';
 import type { Fixture } from './conformance-fixture.ts';
 import { TestRun, textsOf } from './conformance-run.ts';
 import type { Store } from './store.ts';
@@ -151,6 +152,24 @@ export function walkingConformance(on: Fixture): void {
         );
         if (from === 0) assert.equal(found.length, rest.length + 2);
       }
+    });
+
+    test('passes over what lies ahead of a group of very many tasks, however much it is', async () => {
+      const other = await TestRun.open(on.store, 'other');
+      const runs = await Promise.all(
+        Array.from({ length: 90 }, (_, index) => TestRun.open(on.store, `t${index}`, { pipelineId: 'p' })),
+      );
+      const many = 40_000_000;
+      const gap = encodeGap({ run: other.run, firstSeq: 0, count: many, reason: 'dropped', time: 1 });
+      assert.equal((await other.append(gap)).outcome, 'stored');
+      for (const run of runs) await run.lines('a');
+      let walks = 0;
+      for (let position = 0; position < many; walks++) {
+        ({ nextPosition: position } = await on.store.walk({ position, maxBytes: 1e6, group: 'p' }));
+      }
+      assert.ok(walks < 3, `${walks} walks`);
+      const expected = runs.map((_, index) => `${many + index} t${index} a`);
+      assert.deepEqual(await walkedFrom(on.store, 0, 'p'), expected);
     });
 
     test('stops at maxBytes, but never before the first chunk, and goes on from there', async () => {

@@ -165,9 +165,9 @@ export class ModelStore implements Store {
     });
   }
 
-  markLost(before: number, now: number): Promise<{ task: string; run: string }[]> {
+  markLost(before: number, now: number, except?: string): Promise<{ task: string; run: string }[]> {
     return this.#change(() => {
-      const runs = this.#state.tasks.flatMap((task) => task.runs);
+      const runs = this.#state.tasks.flatMap((task) => (task.task === except ? [] : task.runs));
       const silent = runs.filter((run) => run.status === 'running' && run.lastSeen < before);
       for (const run of silent) this.#setStatus(run, 'lost', now);
       return silent.map(({ task, run }) => ({ task, run }));

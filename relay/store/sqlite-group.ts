@@ -19,7 +19,7 @@ export type OtherCall =
   | { type: 'open'; open: OpenRun }
   | { type: 'end'; end: EndRun }
   | { type: 'seen'; seen: { task: string; run: string; fence: number; nextSeq?: number; now: number } }
-  | { type: 'markLost'; before: number; now: number }
+  | { type: 'markLost'; before: number; now: number; except?: string | undefined }
   | { type: 'annotate'; task: string; note: TaskNote; now: number }
   | { type: 'pin'; task: string; pinned: boolean };
 

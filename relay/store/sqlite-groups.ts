@@ -23,7 +23,8 @@ interface ChunkRow {
 /**
  * Reads the tasks of one group in the order of positions. Both lines and positions of a task only grow, so each task
  * is read by its own index: what others have written meanwhile is not even looked at. Only where too many tasks of the
- * group are ahead, the store is read in stretches, and others' lines are left out.
+ * group are ahead, the store is read in stretches, and others' lines are left out; where these are long, they are passed
+ * over.
  */
 export class GroupReads {
   readonly #positions: PositionReads;
@@ -84,8 +85,16 @@ export class GroupReads {
     const only = { name, tasks: new Set(tasks.map(({ task }) => task)) };
     const entries = this.#positions.ofGroup(only, { from, to, limit });
     const last = entries.at(-1);
-    const end = last === undefined ? 0 : endOf(last);
+    if (last === undefined) return { entries, until: this.#firstBehind(tasks, { from: to, head }) };
+    const end = endOf(last);
     return { entries, until: entries.length === limit ? end : Math.max(to, end) };
+  }
+
+  /** Where to look next after a stretch without anything: none of the tasks has anything before it. */
+  #firstBehind(tasks: readonly GroupTask[], { from, head }: { from: number; head: number }): number {
+    if (tasks.length > MAX_LOOKED_UP) return from;
+    const firsts = tasks.flatMap((task) => this.#entriesOf(task, from, 1));
+    return firsts.reduce((first, { position }) => Math.min(first, Math.max(from, position)), head);
   }
 
   /** The first chunks and pieces of a task that reach to a position or behind it. */
@@ -148,6 +157,8 @@ function endOf(entry: Entry): number {
 /** To look for the place of each of more tasks would take longer than to look at what lies there. */
 const MANY_TASKS = 64;
 const SCANNED_POSITIONS = 65_536;
+/** After an empty stretch: no more of them than are looked up in the time that it took. */
+const MAX_LOOKED_UP = 2048;
 /** Entries that are worth a read, where bodies come along: each is a page of the file. */
 const ENOUGH_ENTRIES = 512;
 const MIN_ENTRIES = 16;

@@ -38,7 +38,10 @@ export class Ledger {
   readonly #notes: Notes;
   #dataVersion = -1;
   #stale = true;
-  readonly #changed = new Set<TaskState>();
+  /** As they were when the transaction began. */
+  #before: ReturnType<Totals['copy']> | undefined;
+  /** By name: of a call that was taken back, the state is another one. */
+  readonly #changed = new Set<string>();
   readonly #db: Database.Database;
   readonly #rows: Rows;
   readonly #sql;
@@ -57,9 +60,9 @@ export class Ledger {
       rollback: db.prepare('ROLLBACK'),
       // Changes when another connection has committed, never by this one.
       dataVersion: db.prepare<[], number>('PRAGMA data_version').pluck(),
-      silent: db.prepare<[number], { task: string; run: string }>(
+      silent: db.prepare<[number, string | null], { task: string; run: string }>(
         `SELECT task.task, run.run FROM run JOIN task ON task.id = run.task
-           WHERE run.status = 'running' AND run.last_seen < ? ORDER BY run.id`,
+           WHERE run.status = 'running' AND run.last_seen < ? AND task.task IS NOT ? ORDER BY run.id`,
       ),
       spans: db.prepare<[number, number], RunSpan>(
         `SELECT status, started_at AS startedAt, ended_at AS endedAt FROM run
@@ -103,14 +106,18 @@ export class Ledger {
     this.#sql.begin.run();
     // Within the transaction: from here on no other connection can commit.
     this.look();
+    this.#before = this.#totals.copy();
   }
 
   /** Durable when it returns. Answers the tasks whose head changed other than by an append. */
   commit(): ChangedHead[] {
     this.#rows.flush();
     this.#totals.save();
+    const changed = [...this.#changed].flatMap((name): ChangedHead[] => {
+      const task = this.#rows.task(name);
+      return task === undefined ? [] : [{ task: name, nextLine: task.nextLine, revision: task.revision }];
+    });
     this.#sql.commit.run();
-    const changed = [...this.#changed].map(({ task, nextLine, revision }) => ({ task, nextLine, revision }));
     this.#changed.clear();
     this.#rows.shrink();
     return changed;
@@ -119,6 +126,8 @@ export class Ledger {
   rollback(): void {
     this.#stale = true;
     this.#rows.forget();
+    // They are told with the next answer, and what was told once counts for ever.
+    if (this.#before) this.#totals.restore(this.#before);
     this.#changed.clear();
     if (this.#db.inTransaction) this.#sql.rollback.run();
   }
@@ -185,7 +194,7 @@ export class Ledger {
           this.#seen(call.seen);
           return undefined;
         case 'markLost':
-          return this.#markLost(call.before, call.now);
+          return this.#markLost(call);
         case 'annotate':
           this.#annotate(call);
           return undefined;
@@ -270,8 +279,8 @@ export class Ledger {
     if (run.status === 'lost') this.#changeStatus(run, 'running', seen.now);
   }
 
-  #markLost(before: number, now: number): { task: string; run: string }[] {
-    const silent = this.#sql.silent.all(before);
+  #markLost({ before, now, except }: OtherCall & { type: 'markLost' }): { task: string; run: string }[] {
+    const silent = this.#sql.silent.all(before, except ?? null);
     for (const { task, run } of silent) this.#changeStatus(this.#rows.run(task, run) as RunState, 'lost', now);
     return silent;
   }
@@ -294,7 +303,7 @@ export class Ledger {
     task.updatedAt = Math.max(task.updatedAt, now);
     this.#totals.change++;
     this.#rows.touch(task);
-    this.#changed.add(task);
+    this.#changed.add(task.task);
   }
 
   /** Notes that a task's loose chunks were looked at; if enough came meanwhile, it is next again. */

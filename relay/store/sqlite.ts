@@ -159,8 +159,8 @@ class FileStore implements SqliteStore {
     await this.#other({ type: 'seen', seen });
   }
 
-  async markLost(before: number, now: number): Promise<{ task: string; run: string }[]> {
-    return (await this.#other({ type: 'markLost', before, now })) as { task: string; run: string }[];
+  async markLost(before: number, now: number, except?: string): Promise<{ task: string; run: string }[]> {
+    return (await this.#other({ type: 'markLost', before, now, except })) as { task: string; run: string }[];
   }
 
   async read(read: Read): Promise<Stored[]> {

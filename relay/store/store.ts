@@ -46,8 +46,9 @@ export interface Store {
    * Ignored if fenced. Need not be durable; may take a moment to resolve, since it waits for company. */
   seen(seen: { task: string; run: string; fence: number; nextSeq?: number; now: number }): Promise<void>;
 
-  /** Makes every `running` run `lost` that was last seen before `before`, and names them. */
-  markLost(before: number, now: number): Promise<{ task: string; run: string }[]>;
+  /** Makes every `running` run `lost` that was last seen before `before`, and names them; those of the task `except`
+   * need no sign of life. */
+  markLost(before: number, now: number, except?: string): Promise<{ task: string; run: string }[]>;
 
   /**
    * Chunks from a line of a task on, or from a position of the whole store on, in order, without holes: the first

@@ -1,7 +1,7 @@
 import { decodePosition } from '../../../shared/cursor.ts';
 import { KerutaError } from '../../../shared/errors.ts';
 import type { Principal } from '../../auth/principal.ts';
-import type { MergedBatch, MergedEnd, MergedEvent, MergedLines } from '../../merged/merged-event.ts';
+import type { MergedBatch, MergedEnd, MergedEvent } from '../../merged/merged-event.ts';
 import type { MergedReader } from '../../merged/merged-reader.ts';
 import type { TaskFacts } from '../../merged/task-facts.ts';
 import { readSnapshot, visibleTo, type SnapshotStore } from '../../pipelines/snapshot.ts';
@@ -44,7 +44,7 @@ export class MergedStream implements Stream<MergedBatch> {
     const { start } = subscribe;
     if (start === undefined) return { place: place ?? (await merged.place('now')) };
     if ('from' in start) return { place: await merged.place(start.from) };
-    if ('tail' in start) return { place: await this.#placeBefore(start.tail, signal) };
+    if ('tail' in start) return { place: await merged.placeBefore({ ...this.#wanted, size: start.tail, signal }) };
     if (decodePosition(start.after) === undefined) {
       throw new KerutaError('INVALID_CURSOR', `after is ${JSON.stringify(start.after)}, which is no cursor of a line.`);
     }
@@ -87,7 +87,7 @@ export class MergedStream implements Stream<MergedBatch> {
           frames.push(messageFrames([JSON.stringify(pipelineEndMessage(end, cursor))], style.batch));
         continue;
       }
-      if (event.type === 'lines') await this.#options.facts.ensure(event.task.task, runsOf(event));
+      if (event.type === 'lines') await this.#options.facts.ensure(event.task.task, event.block.runIds);
       frames.push(this.#render(event, style));
     }
     return { frames, next: nextPosition };
@@ -101,7 +101,7 @@ export class MergedStream implements Stream<MergedBatch> {
   #isKnown(event: MergedEvent): event is Exclude<MergedEvent, MergedEnd> {
     if (event.type !== 'lines') return event.type === 'gap';
     const { facts } = this.#options;
-    return runsOf(event).every((run) => facts.of(event.task.task, run) !== undefined);
+    return event.block.runIds.every((run) => facts.of(event.task.task, run) !== undefined);
   }
 
   /** Sums of what its reader may see; undefined if that is nothing. */
@@ -111,15 +111,6 @@ export class MergedStream implements Stream<MergedBatch> {
     if (reader?.everywhere('read') === true) return pipeline;
     const snapshot = await readSnapshot(pipelines, pipeline.pipelineId);
     return reader && visibleTo(reader, snapshot).pipeline;
-  }
-
-  /** The position from which on `count` lines match, as the log is now. */
-  async #placeBefore(count: number, signal: AbortSignal): Promise<number> {
-    const { merged } = this.#options;
-    const now = await merged.place('now');
-    if (count === 0) return now;
-    const { events } = await merged.page({ ...this.#wanted, offset: 0, size: count, order: 'desc', signal });
-    return events.reduce((place, event) => Math.min(place, positionOf(event) ?? place), now);
   }
 
   #currentStyle(): MergedStyle {
@@ -133,16 +124,4 @@ export class MergedStream implements Stream<MergedBatch> {
     }
     return this.#style;
   }
-}
-
-function runsOf({ block }: MergedLines): string[] {
-  return block.runs?.map(({ run }) => run) ?? [block.run];
-}
-
-/** Of its first line, in whichever order it has them. */
-function positionOf(event: MergedEvent): number | undefined {
-  if (event.type === 'end') return undefined;
-  if (event.type === 'gap') return event.fromPosition;
-  const { block, first, matches } = event;
-  return block.position + (matches === undefined ? first : Math.min(matches[0], matches[matches.length - 1]));
 }
