@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import {
   credentials,
   loadPackageDefinition,
@@ -20,11 +22,14 @@ import { loadSync } from '@grpc/proto-loader';
  *
  * OTTO_TOKEN is its token, if the relay wants one.
  */
-const PROTO = fileURLToPath(new URL('../relay/api/otto/grpc/ottoscaler.proto', import.meta.url));
+const KERUTA = dirname(createRequire(import.meta.url).resolve('keruta/package.json'));
 /** Beyond so many lines that are not stored, stdin is not read. */
 const MAX_PENDING = 1000;
 const MAX_PAUSE_MS = 5000;
+const MAX_NOTIFICATIONS = 30;
 const RETRY_MS = 1000;
+/** A relay that has not answered a ping is gone, and its connection with it. */
+const KEEPALIVE = { 'grpc.keepalive_time_ms': 10_000, 'grpc.keepalive_timeout_ms': 20_000 };
 
 const [address, worker_id, task_id = ''] = process.argv.slice(2);
 if (task_id === '') {
@@ -35,8 +40,8 @@ if (task_id === '') {
 const metadata = new Metadata();
 if (process.env.OTTO_TOKEN !== undefined) metadata.set('authorization', `Bearer ${process.env.OTTO_TOKEN}`);
 const { LogStreamingService, OttoHandlerLogService } = services();
-const streams = new LogStreamingService(address, credentials.createInsecure()) as LogStreaming;
-const handlers = new OttoHandlerLogService(address, credentials.createInsecure()) as HandlerLogs;
+const streams = new LogStreamingService(address, credentials.createInsecure(), KEEPALIVE) as LogStreaming;
+const handlers = new OttoHandlerLogService(address, credentials.createInsecure(), KEEPALIVE) as HandlerLogs;
 
 /** In the order in which they were sent, the oldest first: answers come in the same order. */
 const unacknowledged: Entry[] = [];
@@ -58,9 +63,23 @@ while (pending > 0) await changed();
 ended = true;
 stream?.end();
 await sending;
-await call((done) => handlers.NotifyWorkerStatus({ worker_id, task_id, status: 'COMPLETED' }, metadata, done));
+await notifyCompleted();
 streams.close();
 handlers.close();
+
+async function notifyCompleted(): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await call((done) => handlers.NotifyWorkerStatus({ worker_id, task_id, status: 'COMPLETED' }, metadata, done));
+      return;
+    } catch (error) {
+      // Without it the run ends well, too: its stream was closed in order.
+      console.error(`${(error as Error).message}; ${attempt < MAX_NOTIFICATIONS ? 'trying again' : 'giving up'}`);
+      if (attempt === MAX_NOTIFICATIONS) return;
+      await delay(RETRY_MS);
+    }
+  }
+}
 
 function send(entry: Entry): void {
   unacknowledged.push(entry);
@@ -138,11 +157,14 @@ type LogStreaming = Client & {
 type HandlerLogs = Client & { NotifyWorkerStatus: Unary };
 type Constructors = Record<
   'LogStreamingService' | 'OttoHandlerLogService',
-  new (address: string, channel: ChannelCredentials) => Client
+  new (address: string, channel: ChannelCredentials, options: object) => Client
 >;
 
 function services(): Constructors {
-  const definition = loadSync(PROTO, { keepCase: true, longs: Number, enums: String, defaults: true });
+  // Only the sources have it there.
+  const source = join(KERUTA, 'relay/api/otto/grpc/ottoscaler.proto');
+  const proto = existsSync(source) ? source : join(KERUTA, 'dist/ottoscaler.proto');
+  const definition = loadSync(proto, { keepCase: true, longs: Number, enums: String, defaults: true });
   const { ottoscaler } = loadPackageDefinition(definition) as unknown as { ottoscaler: { v1: Constructors } };
   return ottoscaler.v1;
 }

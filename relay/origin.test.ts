@@ -23,6 +23,7 @@ async function start(name: Name, more: Partial<RelayConfig>): Promise<void> {
 
 const EVIL = 'https://evil.example';
 const PANEL = 'https://panel.example';
+const LOCAL = 'http://localhost:3000';
 const TOKENS = { authTokens: ['right'] };
 
 before(async () => {
@@ -132,6 +133,10 @@ const requests: [
   ['another page may not read it', 'listed', 'GET', () => ({ ...right, origin: EVIL }), 200, null],
   ['where all may, every page may', 'any', 'GET', () => ({ ...right, origin: EVIL }), 200, '*'],
   ['but not by a cookie', 'any', 'GET', () => ({ ...cookie, origin: EVIL }), 401, '*'],
+  ['a page of this machine may read what is open', 'open', 'GET', () => ({ origin: LOCAL }), 200, LOCAL],
+  ['not what needs a token', 'guarded', 'GET', () => ({ ...right, origin: LOCAL }), 200, null],
+  ['not where others are listed', 'listed', 'GET', () => ({ ...right, origin: LOCAL }), 200, null],
+  ['a foreign page may not', 'open', 'GET', () => ({ origin: EVIL }), 403, null],
   ['a foreign page may not even send to an open relay', 'open', 'POST', () => ({ origin: EVIL }), 403, null],
   ['an open relay answers to no name of the network', 'open', 'GET', () => ({ host: 'evil.example:8080' }), 403, null],
 ];
@@ -159,6 +164,16 @@ test('a preflight says what the contract allows, without a token', async () => {
     assert.ok(words(answer.headers['access-control-allow-headers']).includes(name), name);
   }
   const foreign = await ask(`${own('listed')}/api/v1/tasks`, 'OPTIONS', { ...preflight, origin: EVIL });
+  assert.equal(foreign.headers['access-control-allow-origin'], undefined);
+});
+
+test('a page of this machine gets leave to read an open relay, and for nothing else', async () => {
+  const preflight = { 'access-control-request-method': 'GET', 'access-control-request-headers': 'authorization' };
+  const answer = await ask(`${own('open')}/api/v1/tasks`, 'OPTIONS', { ...preflight, origin: LOCAL });
+  assert.equal(answer.statusCode, 204);
+  assert.equal(answer.headers['access-control-allow-origin'], LOCAL);
+  assert.equal(answer.headers['access-control-allow-methods'], 'GET');
+  const foreign = await ask(`${own('open')}/api/v1/tasks`, 'OPTIONS', { ...preflight, origin: EVIL });
   assert.equal(foreign.headers['access-control-allow-origin'], undefined);
 });
 

@@ -55,9 +55,11 @@ export function readTime(value: unknown, name: string): number {
       ? Date.parse(ZONE.test(text) ? text : `${text}Z`)
       : NaN;
   if (Number.isNaN(time)) {
+    // What is no text may be nested deeper than can be shown.
+    const given = typeof value === 'string' ? JSON.stringify(value) : 'no text';
     throw new KerutaError(
       'INVALID_INPUT',
-      `${name} is ${JSON.stringify(value)}; it must be an ISO 8601 time such as 2026-01-02T03:04:05.678Z.`,
+      `${name} is ${given}; it must be an ISO 8601 time such as 2026-01-02T03:04:05.678Z.`,
     );
   }
   return time;

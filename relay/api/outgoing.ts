@@ -9,6 +9,10 @@ export class Outgoing {
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
   #waiting: PromiseWithResolvers<void> | undefined;
+  readonly #wake = (): void => {
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
+  };
 
   /** `webSocket` is open and does not compress. */
   constructor(webSocket: WebSocket) {
@@ -16,14 +20,10 @@ export class Outgoing {
     // ws offers no way to send frames that are built already. Frames written here can't fall between those of its own:
     // without compression it writes each of them at once.
     this.#socket = (webSocket as unknown as { _socket: Socket })._socket;
-    const done = (): void => {
-      this.#waiting?.resolve();
-      this.#waiting = undefined;
-    };
-    this.#socket.on('drain', done);
+    this.#socket.on('drain', this.#wake);
     webSocket.once('close', () => {
-      this.#socket.off('drain', done);
-      done();
+      this.#socket.off('drain', this.#wake);
+      this.#wake();
     });
   }
 
@@ -44,12 +44,15 @@ export class Outgoing {
     this.#socket.uncork();
   }
 
-  /** Resolves when more can be written, or the socket has closed. */
-  async ready(): Promise<void> {
-    while (this.full && this.open) {
+  /** Resolves when more can be written, the socket has closed, or `signal` aborts. */
+  async ready(signal?: AbortSignal): Promise<void> {
+    // All look again.
+    signal?.addEventListener('abort', this.#wake);
+    while (this.full && this.open && signal?.aborted !== true) {
       this.#waiting ??= Promise.withResolvers();
       await this.#waiting.promise;
     }
+    signal?.removeEventListener('abort', this.#wake);
   }
 }
 

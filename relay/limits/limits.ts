@@ -38,13 +38,13 @@ export class Limits {
     this.#tokenTasks = new TokenTasks(allowed.tokenTasks, now);
   }
 
-  /** WebSockets that are open. */
+  /** Connections that last and are open: WebSockets, streams of events and the like. */
   get connections(): number {
     return this.#open.all;
   }
 
   /**
-   * A WebSocket is about to be opened; the answer is to be called once it has closed. Agents are counted by `run`
+   * Such a connection is about to be opened; the answer is to be called once it has closed. Agents are counted by `run`
    * instead of here, so that all of them may come back after a restart. Throws a KerutaError: RATE_LIMIT_EXCEEDED, or
    * WEBSOCKET_CONNECTION_FAILED if there are too many of all clients.
    */
@@ -54,14 +54,14 @@ export class Limits {
     const key = keyOf(address);
     if (all >= maxConnections) {
       this.onHit('connections');
-      throw new KerutaError('WEBSOCKET_CONNECTION_FAILED', `There are ${all} WebSockets already.`, {
+      throw new KerutaError('WEBSOCKET_CONNECTION_FAILED', `There are ${all} connections already.`, {
         retryAfterMs: BUSY_MS,
       });
     }
     if (key !== undefined && addressConnections > 0 && byAddress.get(key) >= addressConnections)
-      this.#refuse('address-connections', `${addressConnections} WebSockets of this address are open already.`);
+      this.#refuse('address-connections', `${addressConnections} connections of this address are open already.`);
     if (task !== undefined && taskConnections > 0 && byTask.get(task) >= taskConnections)
-      this.#refuse('task-connections', `${taskConnections} WebSockets are open for this task already.`);
+      this.#refuse('task-connections', `${taskConnections} connections are open for this task already.`);
     if (kind !== 'agent') this.run(address);
 
     this.#open.all++;
@@ -77,10 +77,10 @@ export class Limits {
     };
   }
 
-  /** An agent begins a run that the relay has not seen, or another WebSocket is opened. Throws RATE_LIMIT_EXCEEDED. */
+  /** An agent begins a run that the relay has not seen, or another connection is opened. Throws RATE_LIMIT_EXCEEDED. */
   run(address: string): void {
     const { addressConnectsPerMinute: allowed } = this.#allowed;
-    this.#count(this.#connects, { address, limit: 'connects', what: `more than ${allowed} WebSockets a minute` });
+    this.#count(this.#connects, { address, limit: 'connects', what: `more than ${allowed} connections a minute` });
   }
 
   /** A request came. Throws RATE_LIMIT_EXCEEDED. */

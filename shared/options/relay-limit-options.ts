@@ -10,7 +10,7 @@ const MAX_LIMIT = 1_000_000_000_000;
 export const relayLimitOptions = {
   maxConnections: option({
     kind: integer('20000', { min: 1, max: 1_000_000 }),
-    help: 'How many WebSockets may be open at once, over all clients; half as many more connections are left for HTTP',
+    help: 'How many connections that last (WebSockets, event streams, Socket.IO, gRPC) may be open at once, over all clients; half as many more are left for other HTTP',
     flag: '--max-connections',
     env: ['KERUTA_RELAY_MAX_CONNECTIONS'],
     key: 'relay.maxConnections',
@@ -21,13 +21,13 @@ export const relayLimitOptions = {
     'CONNECTIONS',
     'connections',
     { default: 1000 },
-    `WebSockets that ${AN_ADDRESS} may have open at once`,
+    `Connections that last that ${AN_ADDRESS} may have open at once`,
   ),
   addressConnectsPerMinute: limit(
     'CONNECTS_PER_MINUTE',
     'connectsPerMinute',
     { default: 100 },
-    `WebSockets that ${AN_ADDRESS} may open in a minute; agents count with each new run, not when they come back`,
+    `Connections that last that ${AN_ADDRESS} may open in a minute; agents count with each new run, not when they come back`,
   ),
   addressRequestsPerMinute: limit(
     'REQUESTS_PER_MINUTE',
@@ -51,7 +51,7 @@ export const relayLimitOptions = {
     'TASK_CONNECTIONS',
     'taskConnections',
     { default: 0 },
-    'WebSockets that may be open at once for one task: its agents and its viewers',
+    'Connections that may be open at once for one task: its agents, and its viewers by WebSockets and event streams',
   ),
   taskLinesPerSecond: limit(
     'TASK_LINES_PER_SECOND',

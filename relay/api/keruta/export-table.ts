@@ -2,8 +2,8 @@ import { levelOf, sourceOf } from '../../../shared/line.ts';
 import type { GapEvent, LinesEvent } from '../../cursor.ts';
 import { eachLine } from '../event-lines.ts';
 import { gapText } from '../gap-text.ts';
+import { iso } from '../iso.ts';
 import type { ExportWriter } from './export.ts';
-import { iso } from './shape.ts';
 
 /**
  * RFC 4180, with `lineNumber,timestamp,source,level,message` as its first row. What a spreadsheet would run as a formula

@@ -9,8 +9,8 @@ import type { Senders } from '../../senders/senders.ts';
 import { SocketLines } from '../../senders/socket-lines.ts';
 import { readStatus } from '../../senders/task-status.ts';
 import { FrameTurns } from './frame-turns.ts';
+import { iso } from '../iso.ts';
 import { requireOn } from '../permission.ts';
-import { iso } from './shape.ts';
 import { readRequest } from './subscribe.ts';
 
 export interface NestedAgentOptions {

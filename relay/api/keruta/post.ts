@@ -8,12 +8,13 @@ import type { Senders } from '../../senders/senders.ts';
 import { CANCELLED } from '../../senders/sent-run.ts';
 import { readStatus } from '../../senders/task-status.ts';
 import type { Store } from '../../store/store.ts';
+import { iso } from '../iso.ts';
 import { describeOnly } from '../openapi.ts';
 import { requireOn } from '../permission.ts';
 import { POST_LOGS, PUT_STATUS } from './post-schemas.ts';
 import { readBody, readIdempotence, readTaskId, takeBytes } from './post-request.ts';
 import { taskNotFound } from './routes-request.ts';
-import { iso, runJson, taskJson } from './shape.ts';
+import { runJson, taskJson } from './shape.ts';
 
 export interface WriteParts {
   store: Pick<Store, 'read'>;

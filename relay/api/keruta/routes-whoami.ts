@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { SCOPES, type Principal } from '../../auth/principal.ts';
+import { iso } from '../iso.ts';
 import { arrayOf, guardedErrors, jsonAnswer, objectOf, orNull, TEXT, TEXTS_BY_NAME, TIME } from '../openapi-schemas.ts';
-import { iso } from './shape.ts';
 
 /** Tells whoever asks who they are to the relay: what `keruta-agent doctor` shows of a token. */
 export function addWhoamiRoute(app: FastifyInstance): void {

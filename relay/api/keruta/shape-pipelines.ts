@@ -1,7 +1,8 @@
 import { pipelinePercent, pipelineStatus, progressOf } from '../../pipelines/progress.ts';
 import type { PipelineSnapshot } from '../../pipelines/snapshot.ts';
 import type { PipelineRecord } from '../../store/store.ts';
-import { iso, taskJson } from './shape.ts';
+import { iso } from '../iso.ts';
+import { taskJson } from './shape.ts';
 
 /** A pipeline as lists show it. Times are ISO 8601, sizes bytes. */
 export function pipelineJson(pipeline: PipelineRecord): Record<string, unknown> {

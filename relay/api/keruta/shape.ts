@@ -4,6 +4,7 @@ import type { EndMessage, GapMessage } from '../../../shared/viewer-messages.ts'
 import type { EndEvent, GapEvent, LinesEvent } from '../../cursor.ts';
 import { countPairs, pairsOf } from '../../filter.ts';
 import type { RunRecord, TaskRecord } from '../../store/store.ts';
+import { iso } from '../iso.ts';
 import { metadataJson } from '../metadata-json.ts';
 
 /** Writes the cursor of a line number; in merged streams, of a position. */
@@ -160,10 +161,6 @@ export function runJson(run: RunRecord): Record<string, unknown> {
     /** Lines that the agent has, but has not sent yet as far as is known. */
     behind: run.reportedSeq - run.nextSeq,
   };
-}
-
-export function iso(time: number): string {
-  return new Date(time).toISOString();
 }
 
 const PAIR_BITS = 0b1111;

@@ -55,6 +55,21 @@ export function readRequest(frame: string): ViewerRequest {
 }
 
 /**
+ * Which subscription a frame is about that `readRequest` refuses, if it says so: what is wrong with one is no affair of
+ * the others on its socket.
+ */
+export function subscriptionIn(frame: string): { subscription?: string } {
+  try {
+    const { subscription } = Object(JSON.parse(frame)) as { subscription?: unknown };
+    if (typeof subscription !== 'string') return {};
+    checkName(subscription);
+    return { subscription };
+  } catch {
+    return {};
+  }
+}
+
+/**
  * A `subscribe`'s options for what it is about. Throws a KerutaError: INVALID_MESSAGE_FORMAT for a wrong type,
  * INVALID_INPUT for a wrong value.
  */

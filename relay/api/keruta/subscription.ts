@@ -1,7 +1,7 @@
 import { textFrame } from '../frames.ts';
+import { iso } from '../iso.ts';
 import type { Outgoing } from '../outgoing.ts';
 import type { Lane } from './lanes.ts';
-import { iso } from './shape.ts';
 import type { Stream } from './stream.ts';
 import type { Subscribe } from './subscribe.ts';
 
@@ -67,7 +67,7 @@ export class Subscription<Batch> {
     for await (const batch of stream.follow(from, signal)) {
       const { frames, next } = await stream.render(batch);
       // Other subscriptions write here, too: whoever finds it full again waits for another turn.
-      while (out.full) await out.ready();
+      while (out.full && !signal.aborted) await out.ready(signal);
       // Once stopped, another subscription may go on from `place`: nothing more is written.
       signal.throwIfAborted();
       if (!out.open) return;
@@ -75,7 +75,7 @@ export class Subscription<Batch> {
       this.place = next;
       stream.took(batch);
       // Nothing is read for a viewer that does not take what it has.
-      await out.ready();
+      await out.ready(signal);
     }
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { decodeCursor, encodeCursor } from '../../../shared/cursor.ts';
 import { KIND_MORE, KIND_REST } from '../../../shared/line.ts';
@@ -339,6 +340,20 @@ test('a viewer that does not read holds nobody up, costs little, and gets everyt
   slow.socket.resume();
   await slow.saw('log', 12_000);
   assert.deepEqual(slow.lines, fast.lines);
+});
+
+test('what is unsubscribed from ends at once, whether or not its viewer reads', async (t) => {
+  const { reading, run, server } = await setUp(t);
+  for (let i = 0; i < 100; i++) await run.write(...Array.from({ length: 200 }, () => 'x'.repeat(1000)));
+  const stuck = await subscribe(server, { from: 'start' });
+  stuck.socket.pause();
+  const [{ _socket: wire }] = [...server.server.clients] as unknown as { _socket: Socket }[];
+  await until(() => wire.writableNeedDrain);
+  const { followed } = reading.reader;
+  assert.equal(followed.readers, 1);
+  stuck.say({ type: 'unsubscribe' });
+  await until(() => followed.readers === 0);
+  assert.ok(wire.writableNeedDrain);
 });
 
 test('a viewer that closes leaves nothing behind', async (t) => {

@@ -14,13 +14,13 @@ import type { Senders } from '../../senders/senders.ts';
 import { SocketLines } from '../../senders/socket-lines.ts';
 import { readStatus } from '../../senders/task-status.ts';
 import { textFrame } from '../frames.ts';
+import { iso } from '../iso.ts';
 import { Outgoing } from '../outgoing.ts';
 import { Entrance, tokenOf } from './entrance.ts';
 import { FrameTurns } from './frame-turns.ts';
 import { IdleTimer } from '../idle-timer.ts';
 import { requireOn } from '../permission.ts';
-import { iso } from './shape.ts';
-import { readRequest, type ViewerRequest } from './subscribe.ts';
+import { readRequest, subscriptionIn, type ViewerRequest } from './subscribe.ts';
 import type { Label } from './subscriptions.ts';
 import { Watching } from './watching.ts';
 
@@ -130,7 +130,7 @@ class Viewer {
     this.#idle.said();
     const { caller } = this.#entrance;
     if (caller === undefined) await this.#knock(frame);
-    else await this.#answer(readRequest(frame), caller);
+    else await this.#answer(frame, caller);
     // Who asks without taking the answers is not read on.
     await this.#out.ready();
   }
@@ -142,7 +142,9 @@ class Viewer {
     else this.#refuse(new KerutaError('UNAUTHORIZED', 'The first message must be {"type":"auth","token":"…"}.'));
   }
 
-  async #answer(request: ViewerRequest, caller: Caller): Promise<void> {
+  async #answer(frame: string, caller: Caller): Promise<void> {
+    const request = this.#read(frame);
+    if (request === undefined) return;
     if (request.type === 'auth') return this.#enter(request.token);
     if (request.type === 'log' || request.type === 'status') {
       await this.#send(request, caller);
@@ -163,6 +165,16 @@ class Viewer {
         break;
       case 'pong':
         break;
+    }
+  }
+
+  /** Undefined: it is not as it must be, which was said. */
+  #read(frame: string): ViewerRequest | undefined {
+    try {
+      return readRequest(frame);
+    } catch (error) {
+      this.#sayError(error, subscriptionIn(frame));
+      return undefined;
     }
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { inspect } from 'node:util';
 import { KerutaError } from '../../../shared/errors.ts';
 import { openReading, T0, TestRun, type TestLine } from '../../reading.fixture.ts';
 import { OttoFilter, queryFilter } from './filter.ts';
@@ -80,6 +81,7 @@ test('a task that is not wanted shows no gaps either', async (t) => {
     return count;
   };
   assert.equal(await seen({ taskIds: ['x'] }), 0);
+  assert.equal(await seen({ taskIds: ['x'], workerIds: ['test'] }), 0);
   assert.ok((await seen({ taskIds: ['t'] })) > 0);
 });
 
@@ -124,12 +126,13 @@ describe('a filter that can’t be read is refused', () => {
     [{ workerIds: Array.from({ length: 101 }, () => 'x') }, /^workerIds has more than 100/],
     [{ taskIds: [['a']] }, /^taskIds must be text/],
     [{ startTime: 'yesterday' }, /^startTime is "yesterday"/],
-    [{ startTime: {} }, /^startTime is/],
+    [{ startTime: {} }, /^startTime is no text/],
+    [{ startTime: JSON.parse(`${'['.repeat(30_000)}${']'.repeat(30_000)}`) as unknown }, /^startTime is no text/],
     [{ endTime: '2026-13-01' }, /^endTime is/],
     [{ endTime: ['2026-01-01', '2026-01-02'] }, /^endTime is/],
   ];
   for (const [given, message] of rows) {
-    test(JSON.stringify(given).slice(0, 60), () => {
+    test(inspect(given).slice(0, 60), () => {
       assert.throws(
         () => new OttoFilter(given),
         (error) => error instanceof KerutaError && error.code === 'INVALID_INPUT' && message.test(error.message),

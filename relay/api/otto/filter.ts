@@ -4,6 +4,8 @@ import { readFilter, readList } from '../filter-query.ts';
 
 /** What of a log a client wants, as Otto's clients say it. */
 export class OttoFilter {
+  /** What of it was understood, as it was given. */
+  readonly given: Readonly<Record<string, unknown>>;
   readonly #spec: FilterSpec;
   readonly #tasks: ReadonlySet<string> | undefined;
 
@@ -12,7 +14,8 @@ export class OttoFilter {
    * empty list is none. Other members are let pass. Throws a KerutaError INVALID_INPUT that names what can't be read.
    */
   constructor(given: unknown) {
-    const { levels, sources, keywords, startTime, endTime, workerIds, taskIds } = objectOf(given);
+    this.given = membersOf(objectOf(given));
+    const { levels, sources, keywords, startTime, endTime, workerIds, taskIds } = this.given;
     const words = { from: 'startTime', to: 'endTime', q: 'keywords' } as const;
     const input = { levels, sources, from: startTime, to: endTime, q: textsOf(keywords, 'keywords') };
     this.#spec = { ...readFilter(input, words), workers: textsOf(workerIds, 'workerIds') };
@@ -28,7 +31,7 @@ export class OttoFilter {
   /** For a stream of one task; of one that is not wanted, it lets nothing through. */
   on(task: string): Filter {
     if (this.showsTask(task)) return compileFilter(this.#spec);
-    return { ...compileFilter({ ...this.#spec, from: END_OF_TIME }), showsGap: () => false };
+    return { ...compileFilter({ from: END_OF_TIME }), showsGap: () => false };
   }
 
   /** For a stream of many tasks; which of them, `showsTask` says. */
@@ -51,6 +54,10 @@ export function queryFilter(query: Readonly<Record<string, string | string[] | u
   });
 }
 
+function membersOf(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(MEMBERS.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])));
+}
+
 function objectOf(given: unknown): Record<string, unknown> {
   if (given === undefined || given === null) return {};
   if (typeof given === 'object' && !Array.isArray(given)) return given as Record<string, unknown>;
@@ -67,6 +74,7 @@ function textsOf(value: unknown, name: string): string[] {
   });
 }
 
+const MEMBERS = ['levels', 'sources', 'keywords', 'startTime', 'endTime', 'workerIds', 'taskIds'] as const;
 /** The last moment that a Date has: no line is from then. */
 const END_OF_TIME = 8.64e15;
 /** Of one list: a person's filters are a handful. */

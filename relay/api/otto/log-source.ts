@@ -131,7 +131,7 @@ function mergedPart(event: MergedEvent): LogPart[] {
 }
 
 function runsOf(events: readonly ReadEvent[]): Set<string> {
-  return new Set(events.flatMap((event) => (event.type === 'lines' ? blockRuns(event) : [])));
+  return new Set(events.flatMap((event) => (event.type === 'lines' ? event.block.runIds : [])));
 }
 
 function runsByTask(events: readonly MergedEvent[]): Map<string, Set<string>> {
@@ -139,14 +139,10 @@ function runsByTask(events: readonly MergedEvent[]): Map<string, Set<string>> {
   for (const event of events) {
     if (event.type !== 'lines') continue;
     const runs = byTask.get(event.task.task) ?? new Set();
-    for (const run of blockRuns(event)) runs.add(run);
+    for (const run of event.block.runIds) runs.add(run);
     byTask.set(event.task.task, runs);
   }
   return byTask;
-}
-
-function blockRuns({ block }: SomeLines): string[] {
-  return block.runs === undefined ? [block.run] : block.runs.map(({ run }) => run);
 }
 
 function noCursor(text: string): KerutaError {

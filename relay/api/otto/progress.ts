@@ -2,6 +2,7 @@ import type { EndReason } from '../../../shared/wire.ts';
 import { progressOf } from '../../pipelines/progress.ts';
 import type { PipelineSnapshot } from '../../pipelines/snapshot.ts';
 import type { PipelineRecord, RunRecord, TaskRecord, TaskStatus } from '../../store/store.ts';
+import { iso } from '../iso.ts';
 
 /** How far a stage of a pipeline is, or the pipeline itself, in this order of members. What is not known is empty. */
 export interface Progress {
@@ -110,10 +111,6 @@ function lastEnd(runs: readonly RunRecord[]): number | null {
 
 function timeOf(time: number | null | undefined): string {
   return time === null || time === undefined ? '' : iso(time);
-}
-
-function iso(time: number): string {
-  return new Date(time).toISOString();
 }
 
 const REASONS: Record<Exclude<EndReason, 'exited'>, string> = {

@@ -34,6 +34,26 @@ describe('a token is taken', () => {
   }
 });
 
+describe('a cookie is taken from the relay’s own pages', () => {
+  const extraHeaders = { cookie: `access_token=${TOKEN}` };
+  test('when they poll, which says nothing of whose they are', async (t) => {
+    const { url } = await serveSocketIo(t, closed);
+    await new TestClient(t, url, { extraHeaders, transports: ['polling'] }).saw('connected');
+  });
+  test('when they want a WebSocket', async (t) => {
+    const { url } = await serveSocketIo(t, closed);
+    await new TestClient(t, url, { extraHeaders: { ...extraHeaders, origin: url } }).saw('connected');
+  });
+  for (const transport of ['websocket', 'polling']) {
+    test(`and not from others, over ${transport}`, async (t) => {
+      const { url } = await serveSocketIo(t, closed);
+      const headers = { ...extraHeaders, origin: 'https://evil.example' };
+      const client = new TestClient(t, url, { extraHeaders: headers, transports: [transport] });
+      assert.match(String((await client.saw('connection_error')).details), /^UNAUTHORIZED: /);
+    });
+  }
+});
+
 describe('who brings no good token is told, and disconnected for good', () => {
   const ways = {
     none: {},

@@ -5,6 +5,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { WebSocket } from 'ws';
 import { encodeCursor } from '../../../shared/cursor.ts';
 import { TestRun, until } from '../../reading.fixture.ts';
+import { MAX_POLLED_PACKETS } from './socket-io/polls.ts';
 import { serveSocketIo, TestClient, type Served } from './socket-io/socket-io.fixture.ts';
 
 const json = (text: string): unknown => JSON.parse(text);
@@ -75,6 +76,8 @@ const BAD: Record<string, (readonly [unknown, RegExp])[]> = {
     [undefined, /payload/],
     [task, /pipelineId is missing/],
     [{ pipelineId: {} }, /pipelineId must be text/],
+    [{ pipelineId: '' }, /^pipelineId must have 1 to 1024 characters\.$/],
+    [{ pipelineId: 'x'.repeat(1025) }, /1 to 1024 characters/],
   ],
   'unsubscribe-from-pipeline': [[5, /payload/]],
 };
@@ -166,6 +169,22 @@ describe('a connection ends when a client sends', () => {
   }
 });
 
+test('what is nested deeper than can be shown is answered, and ends nothing', async (t) => {
+  const served = await serveSocketIo(t);
+  const run = await new TestRun(served, 't1').open();
+  const { socket, frames } = await joined(t, served);
+  const deep = '['.repeat(30_000) + ']'.repeat(30_000);
+  socket.send('42/log-streaming,["subscribe-to-logs",{"taskId":"t1"}]');
+  socket.send(`42/log-streaming,["update-log-filter",{"taskId":"t1","filter":{"levels":["INFO"],"more":${deep}}}]`);
+  socket.send(`42/log-streaming,["update-log-filter",{"taskId":"t1","filter":{"startTime":${deep}}}]`);
+  await until(() => frames.some((frame) => frame.includes('"filter_update_error"')));
+  const [updated] = frames.filter((frame) => frame.includes('"filter_update_success"'));
+  assert.match(updated, /"filter":\{"levels":\["INFO"\]\}/);
+  assert.ok(frames.some((frame) => frame.includes('INVALID_INPUT')));
+  await run.write('still here');
+  await until(() => frames.some((frame) => frame.includes('"still here"')));
+});
+
 test('joining twice on one connection is refused, and joining elsewhere', async (t) => {
   const served = await serveSocketIo(t);
   const { socket, frames } = await rawClient(t, served);
@@ -222,6 +241,28 @@ describe('a client that never reads costs little, and nobody else anything', () 
     await until(() => served.reader.followed.lag().most === 0 && sockets[0].bytesWritten > before + 15e6);
   });
 
+  test('over a WebSocket, of many tasks', async (t) => {
+    const served = await serveSocketIo(t);
+    const tasks = Array.from({ length: 40 }, (_, at) => `t${at + 1}`);
+    const lines = Array.from({ length: 200 }, () => 'x'.repeat(1000));
+    for (const name of tasks) {
+      const run = await new TestRun(served, name).open();
+      for (let chunk = 0; chunk < 3; chunk++) await run.write(...lines);
+    }
+    const sockets: Socket[] = [];
+    served.server.on('connection', (socket) => sockets.push(socket));
+    const { socket, frames } = await joined(t, served);
+    socket.pause();
+    for (const taskId of tasks) socket.send(`42/log-streaming,["subscribe-to-logs",{"taskId":"${taskId}"}]`);
+    await until(() => sockets[0].writableNeedDrain);
+    let most = 0;
+    sockets[0].on('drain', () => setImmediate(() => (most = Math.max(most, sockets[0].writableLength))));
+    socket.resume();
+    await until(() => frames.length >= tasks.length * 600);
+    await until(() => frames.filter((frame) => frame.includes('"log-entry"')).length === tasks.length * 600);
+    assert.ok(most < 2 * 1024 * 1024, `${most} bytes wait`);
+  });
+
   test('over polling', async (t) => {
     const served = await serveSocketIo(t);
     await largeTask(served, 100);
@@ -241,9 +282,37 @@ describe('a client that never reads costs little, and nobody else anything', () 
     assert.ok(served.reader.followed.delivered < 25_000);
     let text = '';
     for (let polls = 0; polls < 3; polls++) text = await (await fetch(session)).text();
-    assert.ok(text.length < 1024 * 1024);
-    assert.equal(text.split('\x1e').length, 200);
+    assert.equal(text.split('\x1e').length, MAX_POLLED_PACKETS);
   });
+});
+
+test('what is unsubscribed from ends at once, whether or not its client reads', async (t) => {
+  const served = await serveSocketIo(t);
+  const sockets: Socket[] = [];
+  served.server.on('connection', (socket) => sockets.push(socket));
+  await largeTask(served, 100);
+  const { socket } = await joined(t, served);
+  socket.pause();
+  socket.send('42/log-streaming,["subscribe-to-logs",{"taskId":"t1"}]');
+  await until(() => sockets[0].writableNeedDrain);
+  assert.equal(served.reader.followed.readers, 1);
+  socket.send('42/log-streaming,["unsubscribe-from-logs",{"taskId":"t1"}]');
+  await until(() => served.reader.followed.readers === 0);
+  assert.ok(sockets[0].writableNeedDrain);
+});
+
+test('a client is sent away whose questions take too much room', async (t) => {
+  const served = await serveSocketIo(t);
+  const sockets: Socket[] = [];
+  served.server.on('connection', (socket) => sockets.push(socket));
+  await largeTask(served, 100);
+  const { socket } = await joined(t, served);
+  socket.pause();
+  socket.send('42/log-streaming,["subscribe-to-logs",{"taskId":"t1"}]');
+  await until(() => sockets[0].writableNeedDrain);
+  const question = JSON.stringify(['update-log-filter', { taskId: 't1', filter: {}, more: 'x'.repeat(50_000) }]);
+  for (let asked = 0; asked < 40; asked++) socket.send(`42/log-streaming,${question}`);
+  await until(() => served.reader.followed.readers === 0);
 });
 
 test('a client that reads no answers is cut', async (t) => {

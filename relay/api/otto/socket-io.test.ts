@@ -262,6 +262,19 @@ describe('a filter', () => {
 });
 
 describe('a pipeline', () => {
+  test('may have any name that an agent can give it', async (t) => {
+    const served = await serveSocketIo(t);
+    const client = new TestClient(t, served.url);
+    for (const pipelineId of ['.', 'a\tb', '파'.repeat(1024)]) {
+      await new TestRun(served, `task of ${pipelineId.length}`).open({}, { pipelineId });
+      const { success } = (await client.socket.emitWithAck('subscribe-to-pipeline', { pipelineId })) as {
+        success: boolean;
+      };
+      assert.ok(success, pipelineId);
+      await until(() => client.of('pipeline-progress').some((progress) => progress.pipelineId === pipelineId));
+    }
+  });
+
   test('is pushed as it is, and when it changes, however often it was asked for', async (t) => {
     const served = await serveSocketIo(t);
     const run = new TestRun(served, 'build');

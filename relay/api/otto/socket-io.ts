@@ -9,6 +9,7 @@ import type { OttoParts } from './parts.ts';
 import type { PipelineProgress } from './pipeline-progress.ts';
 import { connectionOf, NAMESPACE, type ClientSocket, type Connection, type Joining } from './socket-io/connection.ts';
 import { Gate } from './socket-io/gate.ts';
+import { boundPolls } from './socket-io/polls.ts';
 import { sendAway } from './socket-io/refusal.ts';
 import { ServerStats } from './socket-io/server-stats.ts';
 import { Session } from './socket-io/session.ts';
@@ -67,8 +68,9 @@ class SocketIo {
     await this.#gate.emptied(CLOSE_PATIENCE_MS);
   }
 
-  /** Ends a session that joins nothing, and one whose answers nobody takes: they would pile up. */
+  /** Bounds a session, and ends one that joins nothing, or whose answers nobody takes: they would pile up. */
   #expect(connection: Connection): void {
+    boundPolls(connection);
     const patience = setTimeout(() => {
       if (!this.#joined.has(connection)) connection.close(true);
     }, JOIN_PATIENCE_MS);

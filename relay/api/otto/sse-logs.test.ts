@@ -121,6 +121,17 @@ test('a line that came behind the last id, but not the end, is followed by the e
   ]);
 });
 
+test('the id of the end is a place like any other, where it is asked for', async (t) => {
+  const { base, reading } = await openThree(t);
+  const end = field((await shown(`${base}/stream/t`)).at(-1), 'id') ?? '';
+  const again = await new TestRun(reading, 't').open();
+  await again.write('four');
+  await again.end();
+  for (const by of ['cursor', 'from']) {
+    assert.deepEqual(messages(await shown(`${base}/stream/t?${by}=${end}`)).slice(0, 1), ['four'], by);
+  }
+});
+
 test('a last id that means nothing here is told, and the stream begins anew', async (t) => {
   const { base } = await openThree(t);
   const another = encodeCursor({ epoch: 'another', line: 3 });
@@ -250,6 +261,32 @@ test('of everything, a reader gets what it may read', async (t) => {
   }
 });
 
+test('a stream ends when the labels of its task are others', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const principal = new Principal('p', [{ scope: 'read', labels: { team: 'a' } }]);
+  const { base, reading } = await openStreams(t, { principal });
+  const run = await new TestRun(reading, 't').open({ team: 'a' });
+  await run.write('for a');
+  const streams = await Promise.all(['stream/t', 'stream'].map((path) => RawStream.open(`${base}/${path}`)));
+  const [alone, all] = streams;
+  for (const stream of streams) assert.deepEqual(messages(await stream.take(1)), ['for a']);
+  t.mock.timers.tick(30_000);
+  for (const stream of streams) assert.equal(field(await stream.next(), 'event'), 'heartbeat');
+  const other = await new TestRun(reading, 't').open({ team: 'b' });
+  t.mock.timers.tick(30_000);
+  const rest = await alone.rest();
+  assert.deepEqual(
+    rest.map((event) => field(event, 'event')),
+    ['heartbeat', 'error'],
+  );
+  assert.match(String(dataOf(rest[1]).details), /^FORBIDDEN: /);
+  await other.write('for b');
+  const mine = await new TestRun(reading, 'u').open({ team: 'a' });
+  await mine.write('for a again');
+  assert.deepEqual(messages(await all.take(2)).slice(1), ['for a again']);
+  all.close();
+});
+
 test('who may read nothing gets nothing', async (t) => {
   const { base } = await openStreams(t, { principal: new Principal('p', [{ scope: 'ingest' }]) });
   for (const path of ['stream', 'stream/t', 'logs/t/stream', 'pipelines/p/progress']) {
@@ -333,4 +370,17 @@ test('a heartbeat comes every half minute, whatever else comes', async (t) => {
     assert.deepEqual([field(heartbeat, 'event'), field(heartbeat, 'id')], ['heartbeat', reading.reader.cursors()(4)]);
   }
   stream.close();
+});
+
+test('what can be no task is not waited for', async (t) => {
+  const { base } = await openStreams(t);
+  for (const [path, message] of [
+    ['logs//stream', /^The task id is empty\.$/],
+    ['stream/a%00b', /^The task id has control characters\.$/],
+    [`stream/${'x'.repeat(257)}`, /^The task id has 257 bytes/],
+  ] as const) {
+    const answer = await fetch(`${base}/${path}`);
+    assert.equal(answer.status, 400, path);
+    assert.match(((await answer.json()) as { message: string }).message, message);
+  }
 });

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { KerutaError } from '../../../shared/errors.ts';
+import { taskIdProblem } from '../../../shared/task-id.ts';
 import type { Filter } from '../../filter.ts';
 import type { TaskFacts } from '../../merged/task-facts.ts';
 import { requireOn } from '../permission.ts';
@@ -10,16 +11,21 @@ import { taskLog, wholeLog, type LogSource } from './log-source.ts';
 import type { OttoParts } from './parts.ts';
 import { logFrames } from './sse-frames.ts';
 import { STREAM_ALL, STREAM_TASK } from './sse-schemas.ts';
-import { beat, complete, errorEvent, serveStream, type OttoClient } from './sse-stream.ts';
+import { beat, complete, errorEvent, review, serveStream, type OttoClient } from './sse-stream.ts';
 import { endedId, readStart, readUnnamed, type Start, type StreamQuery } from './stream-query.ts';
 
 /** Logs as streams of events: of a task, by both of its names, and of everything. */
 export function addLogStreams(app: FastifyInstance, parts: LogStreamParts): void {
   const ofTask = async (request: FastifyRequest<TaskStream>, reply: FastifyReply): Promise<FastifyReply> => {
     const { taskId: task } = request.params;
-    await requireOn(request.caller.principal, { scope: 'read', task, reader: parts.reader });
+    const problem = taskIdProblem(task);
+    if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `The task id ${problem}.`);
+    // The labels of a task may change while it is read.
+    const check = (): Promise<void> =>
+      requireOn(request.caller.principal, { scope: 'read', task, reader: parts.reader });
+    await check();
     const filter = queryFilter(request.query).on(task);
-    return streamLog(parts, { request, reply, source: taskLog(parts, task), filter });
+    return streamLog(parts, { request, reply, source: taskLog(parts, task), filter, check });
   };
   app.get<TaskStream>('/log-streaming/logs/:taskId/stream', { schema: STREAM_TASK }, ofTask);
   app.get<TaskStream>('/log-streaming/stream/:taskId', { schema: STREAM_TASK }, ofTask);
@@ -52,11 +58,13 @@ interface StreamRequest {
   reply: FastifyReply;
   source: LogSource;
   filter: Filter;
+  /** Rejects when it may not be read any more; absent where that is asked of each task. */
+  check?: () => Promise<void>;
 }
 
 async function streamLog(
   parts: LogStreamParts,
-  { request, reply, source, filter }: StreamRequest,
+  { request, reply, source, filter, check }: StreamRequest,
 ): Promise<FastifyReply> {
   const { query, headers, id: clientId } = request;
   const unnamed = readUnnamed(query);
@@ -67,6 +75,7 @@ async function streamLog(
   const stream = parts.streams.open(request, reply, { task: source.task });
   const { meter, log, now } = parts;
   const client: OttoClient = { stream, clientId, meter, log, now };
+  if (check !== undefined) review(client, check);
   await serveStream(client, async () => {
     if (start.problem !== undefined) await stream.write(errorEvent(ottoError(start.problem, { clientId, now: now() })));
     await writeLog(parts, client, { source, filter, unnamed, from: start.place });

@@ -1,20 +1,16 @@
 import type { Logger } from 'pino';
+import { ERRORS } from '../../../shared/errors.ts';
 import { toKerutaError, type ErrorMeter } from '../../http-errors.ts';
+import { iso } from '../iso.ts';
 import { sseEvent, type SseStream } from '../sse.ts';
 import { ottoError } from './errors.ts';
 
 /** Writes one client's stream until it ends; what goes wrong meanwhile is its last event. */
 export async function serveStream(client: OttoClient, write: () => Promise<void>): Promise<void> {
-  const { stream, log, meter, clientId, now } = client;
   try {
     await write();
   } catch (error) {
-    // Whatever was under way for a client that has gone.
-    if (stream.signal.aborted) return;
-    const shown = toKerutaError(error);
-    meter.failed(shown.code);
-    log.error({ err: error, requestId: clientId }, 'a stream failed');
-    stream.end(errorEvent(ottoError(shown, { clientId, now: now() })));
+    fail(client, error);
   }
 }
 
@@ -30,13 +26,17 @@ export interface OttoClient {
 
 /** Says every half minute that it is there, unless the client does not read. `id`: the place to go on from by then. */
 export function beat({ stream, now }: OttoClient, id?: () => string): void {
-  const timer = setInterval(() => {
+  everyHalfMinute(stream, () => {
     const data = JSON.stringify({ timestamp: iso(now()) });
     if (!stream.full) void stream.write(sseEvent({ event: 'heartbeat', data, ...(id && { id: id() }) }));
-  }, HEARTBEAT_MS);
-  const stop = (): void => clearInterval(timer);
-  if (stream.signal.aborted) stop();
-  else stream.signal.addEventListener('abort', stop, { once: true });
+  });
+}
+
+/** Ends a stream that may not be read any more: `check` rejects then. */
+export function review(client: OttoClient, check: () => Promise<void>): void {
+  everyHalfMinute(client.stream, () => {
+    check().catch((error: unknown) => fail(client, error));
+  });
 }
 
 /** Says that nothing more is to come, and ends the stream. */
@@ -52,8 +52,20 @@ export function errorEvent(error: object): string {
   return sseEvent({ event: 'error', data: JSON.stringify(error) });
 }
 
-function iso(time: number): string {
-  return new Date(time).toISOString();
+function fail({ stream, log, meter, clientId, now }: OttoClient, error: unknown): void {
+  // Whatever was under way for a client that has gone.
+  if (stream.signal.aborted) return;
+  const shown = toKerutaError(error);
+  meter.failed(shown.code);
+  if (ERRORS[shown.code].status >= 500) log.error({ err: error, requestId: clientId }, 'a stream failed');
+  stream.end(errorEvent(ottoError(shown, { clientId, now: now() })));
 }
 
-const HEARTBEAT_MS = 30_000;
+function everyHalfMinute({ signal }: SseStream, act: () => void): void {
+  const timer = setInterval(act, HALF_MINUTE_MS);
+  const stop = (): void => clearInterval(timer);
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
+}
+
+const HALF_MINUTE_MS = 30_000;

@@ -23,7 +23,8 @@ export async function readStart(
   { query, lastEventId }: { query: StreamQuery; lastEventId: string | undefined },
 ): Promise<Start> {
   const [cursor, from] = [single(query, 'cursor'), single(query, 'from')];
-  const place = cursor === undefined ? await source.place(from ?? 'start') : await source.cursorPlace(cursor);
+  const place =
+    cursor === undefined ? await source.place(cursorOf(from ?? 'start')) : await source.cursorPlace(cursorOf(cursor));
   if (lastEventId === undefined || lastEventId === '') return { place };
   const [last, runs] = lastEventId.split(ENDED, 2) as [string, string?];
   try {
@@ -38,6 +39,11 @@ export async function readStart(
 /** The id of the event that says that a task has ended: the place behind it, and how many runs had. */
 export function endedId(cursor: string, runs: number): string {
   return `${cursor}${ENDED}${runs}`;
+}
+
+/** Of any event's id. */
+function cursorOf(id: string): string {
+  return id.split(ENDED, 1)[0];
 }
 
 /** Whether lines are to come as unnamed messages. Throws INVALID_INPUT, as `single` does. */

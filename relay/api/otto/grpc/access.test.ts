@@ -107,3 +107,20 @@ test('one connection too many is RESOURCE_EXHAUSTED', async (t) => {
   assert.equal((await second.ended).code, 8);
   assert.equal(api.connections(), 1);
 });
+
+test('a worker may send as soon as it has registered, although its run is not stored yet', async (t) => {
+  const auth = authOf({ web: [{ scope: 'ingest', labels: { team: 'web' } }] });
+  const { client, gate, reading } = await openServer(t, { auth });
+  const caller = client({ token: 'web' });
+  gate.close();
+  const pod = { pod_name: 'p', namespace: '', node_name: '', created_at: '', labels: { team: 'web' } };
+  assert.equal((await caller.register('w', 't', pod)).status, 'SUCCESS');
+  const streams = [caller.stream(), caller.stream()];
+  for (const stream of streams) stream.send(entry('a'), entry('b'), entry('c'));
+  gate.open();
+  const answers = (await Promise.all(streams.map((stream) => stream.answered(3)))).flat();
+  assert.ok(answers.every(({ status }) => status === 'ACK'));
+  // Streams of one session share its numbers.
+  assert.deepEqual(answers.map(({ sequence }) => sequence).sort(), [1, 2, 3, 4, 5, 6]);
+  assert.equal((await reading.store.task('t'))?.lines, 6);
+});

@@ -16,9 +16,9 @@ test('answers come in the order of the entries, whatever order they are found in
   answers.settle(third, ack);
   answers.settle(second, { status: 'RETRY', message: 'no' });
   assert.equal(answers.ready, false);
-  assert.equal(answers.settled, false);
+  assert.equal(answers.awaited, 3);
   answers.settle(first, ack);
-  assert.equal(answers.settled, true);
+  assert.equal(answers.awaited, 0);
   assert.deepEqual(told(answers), ['ACK 1', 'ACK 2', 'RETRY 0 no', 'ACK 3']);
   assert.equal(answers.ready, false);
 });

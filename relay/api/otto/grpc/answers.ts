@@ -18,9 +18,9 @@ export class Answers {
     return slot;
   }
 
-  /** Whether none is awaited any more. */
-  get settled(): boolean {
-    return this.#awaited.length === 0;
+  /** How many places are kept for answers that are not found, or wait for one that is not. */
+  get awaited(): number {
+    return this.#awaited.length;
   }
 
   /** Whether there are some to be told. */

@@ -12,12 +12,13 @@ import { Wires } from './wire.ts';
 /** Lets calls in and keeps those that stream, until they have ended. */
 export class Calls {
   readonly #parts: GrpcParts;
-  readonly #wires = new Wires();
+  readonly #wires: Wires;
   readonly #streams = new Set<{ end(problem: KerutaError): void; done: Promise<void> }>();
   #stopping = false;
 
   constructor(parts: GrpcParts) {
     this.#parts = parts;
+    this.#wires = new Wires(parts);
   }
 
   get interceptor(): Wires['interceptor'] {

@@ -30,6 +30,8 @@ export class EntryStream<Entry extends LogEntryMessage> {
   readonly #window: Window;
   readonly #gone = new AbortController();
   #room: PromiseWithResolvers<void> | undefined;
+  /** Resolves at the next answer that the store gives. */
+  #answered: PromiseWithResolvers<void> | undefined;
   #group: Group | undefined;
   #pending = 0;
   #settled: (() => void) | undefined;
@@ -42,7 +44,7 @@ export class EntryStream<Entry extends LogEntryMessage> {
     this.#options = options;
     const { parts, caller, wire, codec } = options;
     this.#teller = new Teller(wire.stream, { answers: this.#answers, serialize: codec.responseSerialize });
-    this.#targets = new Targets({ ...parts, caller });
+    this.#targets = new Targets({ ...parts, caller, gone: this.#gone.signal });
     this.#window = parts.senders.window({
       pause: () => (this.#room ??= Promise.withResolvers()),
       resume: () => {
@@ -150,7 +152,11 @@ export class EntryStream<Entry extends LogEntryMessage> {
     const { parts } = this.#options;
     const bytes = line.text.length + (line.metadata?.length ?? 0) + LINE_OVERHEAD_BYTES;
     let group = this.#group;
-    const fits = group !== undefined && group.run.task === task && group.run.workerId === worker.workerId;
+    const fits =
+      group?.run.task === task &&
+      group.run.workerId === worker.workerId &&
+      // Other streams of the session take numbers, too.
+      group.sequence + group.lines.length === sequence;
     if (!fits || (group?.bytes ?? 0) + bytes > MAX_GROUP_BYTES || group?.lines.length === MAX_GROUP_LINES) {
       this.#store();
       try {
@@ -185,6 +191,8 @@ export class EntryStream<Entry extends LogEntryMessage> {
       this.#window.release(bytes);
       this.#pending--;
       this.#settle(slot, { ...answer, ...(holdMs > 0 && { throttleMs: Math.ceil(holdMs) }) });
+      this.#answered?.resolve();
+      this.#answered = undefined;
       if (this.#pending === 0) this.#settled?.();
     });
   }
@@ -211,6 +219,9 @@ export class EntryStream<Entry extends LogEntryMessage> {
       waitMs = this.#heldUntil - performance.now();
     }
     await this.#room?.promise;
+    // Entries that are refused take no room, but their answers wait for those before them.
+    while (this.#pending > 0 && this.#answers.awaited > MAX_AWAITED)
+      await (this.#answered ??= Promise.withResolvers()).promise;
   }
 
   #answer(sequence: number, answer: Answer): void {
@@ -240,7 +251,8 @@ export class EntryStream<Entry extends LogEntryMessage> {
 
   #leave(): void {
     const { wire, call, idleMs, graceMs = idleMs } = this.#options;
-    const late = Number(call.getDeadline()) <= Date.now();
+    // The client's own clock for it may be ahead of ours.
+    const late = Number(call.getDeadline()) <= Date.now() + DEADLINE_AHEAD_MS;
     const afterMs = late ? idleMs : graceMs;
     this.#targets.leave({ finished: wire.incoming.halfClosed, afterMs });
     this.#window.close();
@@ -293,11 +305,15 @@ const FINAL: ReadonlySet<number> = new Set([400, 401, 403, 404, 413]);
 const LINE_OVERHEAD_BYTES = 128;
 const MAX_GROUP_BYTES = 256 * 1024;
 const MAX_GROUP_LINES = 4096;
+/** Answers that wait for the store, or for others that do. */
+const MAX_AWAITED = 16 * 1024;
 const AGAIN_MS = 1000;
 /** Ten minutes. */
 const MAX_ATTEMPTS = 600;
 /** A client that does not take its last answers, or does not go although it was told to. */
 const END_PATIENCE_MS = 10_000;
 const CUT_PATIENCE_MS = 1000;
+/** A deadline runs from when the client makes the call; ours from when that has come. */
+const DEADLINE_AHEAD_MS = 10_000;
 /** HTTP/2's error code CANCEL. */
 const CANCEL = 8;

@@ -6,7 +6,7 @@ import { until } from '../../../reading.fixture.ts';
 import { storedLines, storeWith } from '../../../senders/senders.fixture.ts';
 import { StoreError } from '../../../store/store.ts';
 import { entry, openServer } from './grpc.fixture.ts';
-import { RawStream } from './raw-stream.fixture.ts';
+import { framed, RawStream } from './raw-stream.fixture.ts';
 
 test('an entry that is too large is dropped with a number, and the next one is taken', async (t) => {
   const { client, reading } = await openServer(t, { config: { maxMessageBytes: 1024 } });
@@ -198,4 +198,98 @@ test('a client that reconnects in a loop leaves nothing behind', async (t) => {
   }
   await until(() => api.connections() === 0);
   assert.equal(senders.workers.size, 1);
+});
+
+test(
+  'a relay stops although its store stands still, and what it was given is stored later',
+  { timeout: 20_000 },
+  async (t) => {
+    const { client, api, gate, reading, answered } = await openServer(t, { stopPatienceMs: 10 });
+    gate.close();
+    const stream = client().forward();
+    const raw = await RawStream.open(t, api.port);
+    await raw.send(entry('a'));
+    await api.stop();
+    await stream.ended;
+    gate.open();
+    await until(() => answered.ACK === 1);
+    assert.deepEqual(await storedLines(reading, 't'), ['1 a']);
+  },
+);
+
+test('entries that are refused behind one that waits for the store are held back, too', async (t) => {
+  const { api, gate, answered } = await openServer(t);
+  gate.close();
+  const stream = await RawStream.open(t, api.port);
+  await stream.send(entry('a'));
+  const one = Buffer.concat([framed(entry('')), framed(entry('', { task_id: '' }))]);
+  const burst = Buffer.concat(Array.from({ length: 1000 }, () => one));
+  const bursts = 50;
+  const sent = Array.from({ length: bursts }, () => new Promise((resolve) => stream.stream.write(burst, resolve)));
+  // By then all have come that are let in.
+  for (let before = -1; before !== answered.RETRY;) {
+    before = answered.RETRY;
+    await stream.ponged();
+    await stream.ponged();
+  }
+  assert.ok(answered.RETRY > 0);
+  assert.ok(answered.RETRY < bursts * 1000, `${answered.RETRY} answers are kept`);
+  gate.open();
+  await Promise.all(sent);
+  await until(() => answered.RETRY === bursts * 2000);
+});
+
+test('a worker that is held back and then cut off has not half-closed, and may come back', async (t) => {
+  let now = Date.now();
+  const server = await openServer(t, { senders: { now: () => now, windowBytes: 4096 } });
+  server.gate.close();
+  const stream = await RawStream.open(t, server.api.port);
+  await stream.send(entry('a'));
+  for (let i = 0; i < 100; i++) stream.stream.write(framed(entry('x'.repeat(2000))));
+  for (let i = 0; i < 10; i++) await stream.ponged();
+  stream.cut();
+  await stream.closed;
+  server.gate.open();
+  await until(() => server.api.connections() === 0);
+  now += 5000;
+  await server.senders.sweep();
+  assert.equal((await server.reading.store.task('t'))?.status, 'running');
+});
+
+test('a stream may carry two hundred workers, and all of their runs end well with it', async (t) => {
+  let now = Date.now();
+  const { client, reading, senders, api } = await openServer(t, { senders: { now: () => now } });
+  const stream = client().forward();
+  const workers = 200;
+  for (let round = 0; round < 2; round++)
+    stream.send(...Array.from({ length: workers }, (_, w) => entry('m', { worker_id: `w${w}` })));
+  stream.call.end();
+  await stream.ended;
+  await until(() => api.connections() === 0);
+  now += 3000;
+  await senders.sweep();
+  const runs = await reading.store.runs('t');
+  assert.equal(runs.length, workers);
+  assert.ok(runs.every(({ reason, lines }) => reason === 'exited' && lines === 2));
+});
+
+test('who begins too many runs at once is held back, and loses nothing', async (t) => {
+  const config = { addressConnectsPerMinute: 600 };
+  const { client, reading, senders } = await openServer(t, { config, address: '192.0.2.1' });
+  const stream = client().forward();
+  const workers = 610;
+  stream.send(...Array.from({ length: workers }, (_, w) => entry('m', { worker_id: `w${w}` })));
+  const answers = await stream.answered(workers);
+  assert.ok(answers.every(({ status }) => status === 'ACK'));
+  assert.equal(senders.workers.size, workers);
+  assert.equal((await reading.store.task('t'))?.lines, workers);
+});
+
+test('what has come of too many runs is stored at once when its sender has gone', { timeout: 20_000 }, async (t) => {
+  const config = { addressConnectsPerMinute: 1 };
+  const { api, answered } = await openServer(t, { config, address: '192.0.2.1' });
+  const stream = await RawStream.open(t, api.port);
+  await stream.send(...Array.from({ length: 10 }, (_, w) => entry('m', { worker_id: `w${w}` })));
+  stream.cut();
+  await until(() => answered.ACK === 10);
 });

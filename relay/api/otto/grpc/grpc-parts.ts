@@ -4,4 +4,8 @@ import type { OttoParts } from '../parts.ts';
 export type GrpcParts = Pick<
   OttoParts,
   'reader' | 'senders' | 'door' | 'limits' | 'sessions' | 'tls' | 'config' | 'log' | 'now'
-> & { meter: Pick<OttoParts['meter'], 'entriesAnswered' | 'failed'> };
+> & {
+  meter: Pick<OttoParts['meter'], 'entriesAnswered' | 'failed'>;
+  /** For how long a stop waits for what was received to be stored and answered. */
+  stopPatienceMs?: number;
+};

@@ -14,6 +14,7 @@ import pino from 'pino';
 import type { RelayConfig } from '../../../../shared/options/relay-options.ts';
 import { Auth } from '../../../auth/auth.ts';
 import { doorOf } from '../../../auth/door.fixture.ts';
+import type { Door } from '../../../auth/door.ts';
 import { Sessions } from '../../../auth/sessions.ts';
 import { Limits } from '../../../limits/limits.ts';
 import { openReading, type Reading } from '../../../reading.fixture.ts';
@@ -54,7 +55,8 @@ export async function openServer(t: TestContext, given: ServerGiven = {}): Promi
   const auth = given.auth ?? new Auth({});
   const api = openGrpc({
     ...{ senders, limits, sessions, meter, tls: given.tls, reader: reading.reader },
-    door: doorOf(auth),
+    ...(given.stopPatienceMs !== undefined && { stopPatienceMs: given.stopPatienceMs }),
+    door: doorFrom(doorOf(auth), given.address),
     config: relayConfig({ dataDir: '', grpcPort: 0, ...given.config }),
     log: pino({ level: 'silent' }),
     now: Date.now,
@@ -69,12 +71,21 @@ export async function openServer(t: TestContext, given: ServerGiven = {}): Promi
   return { reading, gate, senders, sessions, api, answered, client };
 }
 
+/** A door that clients come to from this address. */
+function doorFrom(door: Door, address: string | undefined): Door {
+  if (address !== undefined) door.addressOf = () => address;
+  return door;
+}
+
 export interface ServerGiven {
   reading?: Reading;
   config?: Partial<RelayConfig>;
   senders?: Partial<SendersOptions>;
   auth?: Auth;
   tls?: TlsFiles;
+  stopPatienceMs?: number;
+  /** Where clients seem to come from. */
+  address?: string;
 }
 
 export interface TestServer {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { until } from '../../../reading.fixture.ts';
 import { storedLines } from '../../../senders/senders.fixture.ts';
 import { entry, openServer } from './grpc.fixture.ts';
+import { RawStream } from './raw-stream.fixture.ts';
 
 test('ForwardWorkerLogs takes the entries of workers that nobody has registered', async (t) => {
   const { client, reading } = await openServer(t);
@@ -134,4 +135,31 @@ test('a status that is not in the table is ignored', async (t) => {
   const ack = await client().notify({ worker_id: 'w', task_id: 't', status: 17 });
   assert.deepEqual(ack, { status: 'IGNORED', message: 'There is no status 17' });
   assert.equal(await reading.store.task('t'), undefined);
+});
+
+test('a worker that is said to run, and of which nobody says more, is given up after half an hour', async (t) => {
+  let now = Date.now();
+  const { client, reading, senders } = await openServer(t, { senders: { now: () => now } });
+  const handler = client();
+  await handler.notify({ worker_id: 'w', task_id: 't', status: 'RUNNING' });
+  now += 29 * 60 * 1000;
+  await senders.sweep();
+  assert.equal((await reading.store.task('t'))?.status, 'running');
+  now += 2 * 60 * 1000;
+  await senders.sweep();
+  assert.equal((await reading.store.runs('t'))[0].reason, 'agent-died');
+  await handler.notify({ worker_id: 'w', task_id: 't', status: 'COMPLETED' });
+  assert.equal((await reading.store.task('t'))?.status, 'succeeded');
+});
+
+test('a handler that goes at its deadline, which ours is just behind, leaves its workers running', async (t) => {
+  let now = Date.now();
+  const { reading, senders, api } = await openServer(t, { senders: { now: () => now } });
+  const stream = await RawStream.open(t, api.port, { 'grpc-timeout': '5S' });
+  await stream.send(entry('a'));
+  stream.cut();
+  await until(() => api.connections() === 0);
+  now += 29 * 60 * 1000;
+  await senders.sweep();
+  assert.equal((await reading.store.task('t'))?.status, 'running');
 });

@@ -9,13 +9,18 @@ export class Incoming {
   readonly #left: Buffer[] = [];
   #over = false;
   #halfClosed = false;
-  #heldBytes = 0;
   #wake: (() => void) | undefined;
 
   /** To be made before anything else reads the stream. */
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
     stream.on('readable', this.#onReadable);
+    // The end itself is told only to whoever has read all before it.
+    const push = stream.push.bind(stream);
+    stream.push = (bytes: Buffer | null, encoding?: BufferEncoding) => {
+      this.#halfClosed ||= bytes === null && !stream.closed;
+      return push(bytes, encoding);
+    };
     stream.on('end', () => {
       this.#halfClosed ||= !stream.closed;
       this.#finish();
@@ -52,15 +57,10 @@ export class Incoming {
   }
 
   readonly #onReadable = (): void => {
-    // Said without there being more: that was all.
-    const held = this.#stream.readableLength;
-    if (held > 0 && held === this.#heldBytes && !this.#stream.closed) this.#halfClosed = true;
-    this.#heldBytes = held;
     this.#wake?.();
   };
 
   async #more(): Promise<void> {
-    this.#heldBytes = 0;
     await new Promise<void>((resolve) => (this.#wake = resolve));
     this.#wake = undefined;
   }

@@ -18,6 +18,13 @@ for (const { what, worker, task, details } of MISSING) {
   });
 }
 
+test('nobody registers for what only the relay writes', async (t) => {
+  const { client } = await openServer(t);
+  const pod = { pod_name: 'pod', labels: { pipeline_id: 'keruta-relay' } };
+  await assert.rejects(client().register('w', 'keruta-relay'), { code: 7, details: /^Only the relay writes/ });
+  await assert.rejects(client().register('w', 't', pod), { code: 7, details: /another pipeline id/ });
+});
+
 test('a worker registers once; its pod is shown with its run, and its task is running', async (t) => {
   const { client, reading } = await openServer(t);
   const worker = client();
@@ -173,4 +180,23 @@ test('after a restart of the relay a worker is still registered, with the same s
   assert.deepEqual([known.status, known.session_id], ['ALREADY_REGISTERED', session]);
   assert.deepEqual(await storedLines(after.reading, 't'), ['1 before', '2 after']);
   assert.equal((await after.reading.store.runs('t')).length, 1);
+});
+
+test('a worker that is through makes room for another one', async (t) => {
+  const { client } = await openServer(t, { config: { maxConnections: 2 } });
+  const worker = client();
+  for (const id of ['a', 'b']) await worker.register(id, 't');
+  assert.equal((await worker.register('c', 't')).status, 'SERVER_FULL');
+  await worker.notify({ worker_id: 'a', task_id: 't', status: 'COMPLETED' });
+  assert.equal((await worker.register('c', 't')).status, 'SUCCESS');
+  assert.equal((await worker.register('b', 't')).status, 'ALREADY_REGISTERED');
+});
+
+test('an answer does not repeat a worker id of any length', async (t) => {
+  const { client } = await openServer(t);
+  const stream = client().stream();
+  stream.send(entry('a', { worker_id: 'x'.repeat(500_000) }));
+  const [{ status, message }] = await stream.answered(1);
+  assert.equal(status, 'DROP');
+  assert.equal(message, `Worker ${'x'.repeat(1024)}… not registered`);
 });

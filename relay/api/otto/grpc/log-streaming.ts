@@ -3,6 +3,7 @@ import { KerutaError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/ulid.ts';
 import type { Caller } from '../../../caller.ts';
 import { SESSION_IDLE_MS, type Worker } from '../../../senders/worker-runs.ts';
+import { refuseSystemTask } from '../../../system-task.ts';
 import type { Answer } from './answers.ts';
 import type { Calls, EntryMethod } from './calls.ts';
 import { pipelineOf } from './entry.ts';
@@ -45,6 +46,8 @@ export class LogStreaming {
     checkWorker(workerId, task);
     const { senders, limits, reader, now, config } = this.#parts;
     const labels = podLabelsOf(metadata);
+    const pipelineId = pipelineOf(labels);
+    refuseSystemTask(task, pipelineId);
     await admitTask(task, { caller, reader, labels });
     const loggingConfig = {
       rate_limit: Math.min(MAX_INT32, config.taskLinesPerSecond),
@@ -57,11 +60,10 @@ export class LogStreaming {
       return { status: 'ALREADY_REGISTERED', message: '', session_id: known.id, config: loggingConfig };
     limits.task(caller.principal, task);
     const id = newUlid(now());
-    if (this.#registrations.open(workerId, id) === undefined) {
+    if (this.#registrations.open(workerId, { id, labels }) === undefined) {
       const message = `${this.#registrations.size} workers are registered already`;
       return { status: 'SERVER_FULL', message, config: loggingConfig };
     }
-    const pipelineId = pipelineOf(labels);
     const run = senders.workers.of(task, { workerId, caller, run: id, registered: true, labels, pipelineId });
     // A worker that registers anew begins anew.
     run.result = undefined;
@@ -80,13 +82,14 @@ export class LogStreaming {
       if (tied === undefined) {
         const { worker_id: workerId } = entry;
         const session = this.#registrations.find(workerId);
-        if (session === undefined) return { status: 'DROP', message: `Worker ${workerId} not registered` };
+        if (session === undefined) return { status: 'DROP', message: `Worker ${shown(workerId)} not registered` };
         session.streams++;
         tied = { workerId, session };
       }
-      const { workerId } = tied;
-      tied.session.usedAt = this.#parts.now();
-      return { workerId, caller, pipelineId: pipelineOf(entry.metadata) };
+      const { workerId, session } = tied;
+      session.usedAt = this.#parts.now();
+      // Its run may not be in the store yet, by whose labels the token may be bound.
+      return { workerId, caller, labels: session.labels, pipelineId: pipelineOf(entry.metadata) };
     };
     return {
       ...{ codec: this.#codec, senderOf, idleMs: SESSION_IDLE_MS },
@@ -109,6 +112,11 @@ export function checkWorker(workerId: string, task: string): void {
       'INVALID_INPUT',
       `worker_id has ${workerId.length} characters; ${MAX_WORKER_CHARACTERS} are allowed`,
     );
+}
+
+/** Answers are kept for clients that don't read them. */
+function shown(workerId: string): string {
+  return workerId.length <= MAX_WORKER_CHARACTERS ? workerId : `${workerId.slice(0, MAX_WORKER_CHARACTERS)}…`;
 }
 
 /** As in an agent's hello. */

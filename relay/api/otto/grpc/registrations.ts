@@ -24,7 +24,7 @@ export class Registrations {
     let session = this.#sessions.get(workerId);
     if (session !== undefined && this.#idle(session)) session = undefined;
     const left = session === undefined ? runs.registeredRunOf(workerId) : undefined;
-    if (left !== undefined) session = { id: left.run, last: 0, streams: 0, usedAt: 0 };
+    if (left !== undefined) session = { id: left.run, labels: left.labels, last: 0, streams: 0, usedAt: 0 };
     if (session === undefined) return undefined;
     session.usedAt = now();
     this.#sessions.delete(workerId);
@@ -32,16 +32,25 @@ export class Registrations {
     return session;
   }
 
-  /** Begins a session, whose id is a run's; undefined if there are too many. */
-  open(workerId: string, id: string): Session | undefined {
+  /** Begins a session, whose id is a run's; undefined if there are too many workers that may still send. */
+  open(workerId: string, { id, labels }: Pick<Session, 'id' | 'labels'>): Session | undefined {
     for (const [oldest, session] of this.#sessions) {
       if (!this.#idle(session)) break;
       this.#sessions.delete(oldest);
     }
-    if (this.#sessions.size >= this.#options.max) return undefined;
-    const session: Session = { id, last: 0, streams: 0, usedAt: this.#options.now() };
+    if (this.#sessions.size >= this.#options.max && !this.#forgetOne()) return undefined;
+    const session: Session = { id, labels, last: 0, streams: 0, usedAt: this.#options.now() };
     this.#sessions.set(workerId, session);
     return session;
+  }
+
+  /** A worker that is through makes room for another one. */
+  #forgetOne(): boolean {
+    for (const [workerId, { streams }] of this.#sessions) {
+      if (streams > 0 || this.#options.runs.registeredRunOf(workerId) !== undefined) continue;
+      return this.#sessions.delete(workerId);
+    }
+    return false;
   }
 
   #idle({ streams, usedAt }: Session): boolean {
@@ -51,6 +60,8 @@ export class Registrations {
 
 export interface Session {
   id: string;
+  /** What its worker says of its pod. */
+  labels: Readonly<Record<string, string>>;
   /** The number of its last entry. */
   last: number;
   /** Streams of it that are open. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { RelayConfig } from '../../../../shared/options/relay-options.ts';
 import { listenAddresses, listenUrl } from '../../../listen-address.ts';
@@ -40,9 +41,13 @@ export function serveGrpc(parts: GrpcParts, port: number): GrpcServer {
     },
     stop: async () => {
       listener.stop();
-      const patience = setTimeout(() => listener.cut(), STOP_PATIENCE_MS);
-      await calls.stop();
-      clearTimeout(patience);
+      const impatient = new AbortController();
+      // Of a store that stands still: what it was given is waited for where the senders stop.
+      await Promise.race([
+        calls.stop(),
+        delay(parts.stopPatienceMs ?? STOP_PATIENCE_MS, undefined, { signal: impatient.signal }),
+      ]);
+      impatient.abort();
       sessions.destroy();
       server.forceShutdown();
       listener.cut();
@@ -73,5 +78,5 @@ const KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** Connections without a call. */
 const IDLE_MS = 10 * 60 * 1000;
-/** For what was received to be stored and answered. */
-const STOP_PATIENCE_MS = 15_000;
+/** For what was received to be stored and answered: a little more than a store may take for a write. */
+const STOP_PATIENCE_MS = 12_000;

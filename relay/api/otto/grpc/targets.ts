@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { KerutaError } from '../../../../shared/errors.ts';
 import { taskIdProblem } from '../../../../shared/task-id.ts';
 import type { Caller } from '../../../caller.ts';
@@ -16,8 +17,8 @@ export class Targets {
   }
 
   /**
-   * The run of a worker's lines of a task. Rejects with a KerutaError if the caller may not send them, or if they are
-   * one task or run too many.
+   * The run of a worker's lines of a task. Waits while the caller begins too many runs, since known senders send nothing
+   * again. Rejects with a KerutaError if the caller may not send the lines, or if they are of one task too many.
    */
   async of(task: string, worker: Worker): Promise<WorkerRun> {
     const { caller, senders, limits, reader } = this.#parts;
@@ -26,7 +27,7 @@ export class Targets {
     await admitTask(task, { caller, reader, labels: worker.labels });
     if (joined !== undefined) return joined;
     limits.task(caller.principal, task);
-    if (senders.workers.find(task, worker.workerId) === undefined) limits.run(caller.address);
+    if (senders.workers.find(task, worker.workerId) === undefined) await this.#countRun();
     if (this.#joined.size >= MAX_TARGETS) this.#leaveOldest();
     const run = senders.workers.of(task, worker);
     run.join();
@@ -38,6 +39,21 @@ export class Targets {
   leave({ finished, afterMs }: { finished: boolean; afterMs: number }): void {
     for (const run of this.#joined.values()) run.leave({ finished, afterMs, now: this.#parts.senders.now() });
     this.#joined.clear();
+  }
+
+  async #countRun(): Promise<void> {
+    const { caller, limits, gone: signal } = this.#parts;
+    for (;;) {
+      try {
+        limits.run(caller.address);
+        return;
+      } catch (error) {
+        if (!(error instanceof KerutaError) || error.retryAfterMs === undefined) throw error;
+        // What it has sent before it went is little, and is all there will be.
+        if (signal.aborted) return;
+        await delay(error.retryAfterMs, undefined, { signal }).catch(() => undefined);
+      }
+    }
   }
 
   #leaveOldest(): void {
@@ -52,6 +68,8 @@ export interface TargetParts {
   senders: Senders;
   limits: Limits;
   reader: Pick<Reader, 'task'>;
+  /** Aborted when the stream has closed. */
+  gone: AbortSignal;
 }
 
 /**
@@ -72,6 +90,6 @@ export async function admitTask(
 }
 
 /** Of one stream at once: a handler's workers. */
-const MAX_TARGETS = 100;
+const MAX_TARGETS = 1000;
 /** Its lines may go on over the same stream. */
 const LEFT_MS = 10 * 60 * 1000;

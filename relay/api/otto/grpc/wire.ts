@@ -1,8 +1,9 @@
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import type { ServerHttp2Stream } from 'node:http2';
-import { ServerInterceptingCall, type Metadata, type ServerInterceptor } from '@grpc/grpc-js';
+import { ServerInterceptingCall, status, type Metadata, type ServerInterceptor } from '@grpc/grpc-js';
 import { KerutaError } from '../../../../shared/errors.ts';
+import type { GrpcParts } from './grpc-parts.ts';
 import { Incoming } from './incoming.ts';
 
 /** The HTTP/2 stream below a call. */
@@ -20,10 +21,21 @@ export interface Wire {
  * last message, so those would be lost. All else stays with grpc-js.
  */
 export class Wires {
+  readonly #log: GrpcParts['log'];
   readonly #byMetadata = new WeakMap<Metadata, Wire>();
 
+  constructor({ log }: Pick<GrpcParts, 'log'>) {
+    this.#log = log;
+  }
+
   readonly interceptor: ServerInterceptor = (method, call) => {
-    const { stream, incomingEncoding: encoding } = call as unknown as Below;
+    const below = belowOf(call);
+    if (below === undefined) {
+      this.#log.error(UNKNOWN_GRPC);
+      call.sendStatus({ code: status.INTERNAL, details: UNKNOWN_GRPC });
+      return new ServerInterceptingCall(call);
+    }
+    const { stream, incomingEncoding: encoding } = below;
     const wire: Wire = { stream, encoding };
     if (method.requestStream) {
       stream.removeAllListeners('data');
@@ -54,9 +66,21 @@ interface Below {
   incomingEncoding: string;
 }
 
+/** Undefined if this grpc-js is built otherwise: then nothing here would hold, and no call is taken. */
+function belowOf(call: object): Below | undefined {
+  const { stream, incomingEncoding } = call as Partial<Below>;
+  if (typeof stream?.listenerCount !== 'function' || typeof incomingEncoding !== 'string') return undefined;
+  // By grpc-js, in the way that is known here.
+  const isRead = stream.listenerCount('data') === 1 && stream.listenerCount('readable') === 0;
+  return isRead ? { stream, incomingEncoding } : undefined;
+}
+
+const UNKNOWN_GRPC =
+  'gRPC is not served: this version of @grpc/grpc-js keeps its streams otherwise than 1.14.7; install that one.';
+
 /** A message as it was before it was compressed. Rejects with a KerutaError: TOO_LARGE, or INVALID_INPUT. */
 export async function inflated(bytes: Buffer, { encoding, maxBytes }: Inflation): Promise<Buffer> {
-  const inflateOne = INFLATERS[encoding];
+  const inflateOne = INFLATERS.get(encoding);
   if (inflateOne === undefined)
     throw new KerutaError('INVALID_INPUT', `The message is compressed with ${JSON.stringify(encoding)}, not with gzip`);
   try {
@@ -74,4 +98,7 @@ interface Inflation {
 }
 
 type Inflate = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
-const INFLATERS: Partial<Record<string, Inflate>> = { gzip: promisify(gunzip), deflate: promisify(inflate) };
+const INFLATERS = new Map<string, Inflate>([
+  ['gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+]);

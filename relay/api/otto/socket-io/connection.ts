@@ -18,14 +18,18 @@ export interface Connection {
   readonly request: IncomingMessage;
   readonly readyState: string;
   /** Packets that its transport has not been given yet. */
-  readonly writeBuffer: readonly unknown[];
+  readonly writeBuffer: unknown[];
   readonly transport: Transport;
   /** Sends a message as a packet of its own. */
   write(message: string): unknown;
   /** Closes when what was written has gone; at once if it is to be discarded. */
   close(discard?: boolean): void;
-  /** `packet`: one came. `drain`: the transport was given all that was written. */
-  on(event: 'packet' | 'drain' | 'close', listener: () => void): unknown;
+  /** One came. */
+  on(event: 'packet', listener: (packet: { data?: string | Buffer }) => void): unknown;
+  /** Its transport is about to be given these. */
+  on(event: 'flush', listener: (packets: unknown[]) => void): unknown;
+  /** `drain`: the transport was given them. */
+  on(event: 'drain' | 'close', listener: () => void): unknown;
   once(event: 'close', listener: () => void): unknown;
   once(event: 'upgrade', listener: (transport: Transport) => void): unknown;
 }

@@ -96,7 +96,7 @@ export class Gate implements Mount {
     let caller: Caller | undefined;
     let problem: KerutaError | undefined;
     try {
-      caller = await door.admitWebSocket(request, visit);
+      caller = await (pollsUnnamed(request) ? door.admit(request, visit) : door.admitWebSocket(request, visit));
     } catch (error) {
       // Whoever brings a wrong token here may bring a right one when it joins, and is told then.
       problem = toKerutaError(error);
@@ -171,6 +171,14 @@ export interface Admission {
   problem: KerutaError | undefined;
   /** The session has ended. */
   release: () => void;
+}
+
+/**
+ * Of a page of the relay's own, browsers don't say whose it is when it polls. Its cookie counts, as in any request that
+ * reads: another page, whose request looks the same, learns nothing of the session.
+ */
+function pollsUnnamed({ headers }: IncomingMessage): boolean {
+  return headers.origin === undefined && headers.upgrade === undefined;
 }
 
 function queryOf({ url = '' }: IncomingMessage): URLSearchParams {

@@ -2,7 +2,7 @@ import type { LinesEvent, ReadEvent } from '../../../cursor.ts';
 import type { Filter } from '../../../filter.ts';
 import type { Reader } from '../../../reader.ts';
 import type { RunFacts } from '../../../run-facts.ts';
-import { endPackets, gapPackets, linePackets, partsOf, type Style } from './packets.ts';
+import { endPackets, gapPackets, linePackets, partsOf, type Packets, type Style } from './packets.ts';
 import type { Feed } from './feeds.ts';
 import type { Outlet } from './outlet.ts';
 import type { Start } from './requests.ts';
@@ -66,35 +66,39 @@ export class LogFeed implements Feed {
   }
 
   async #write(event: ReadEvent): Promise<void> {
+    const { outlet, stats } = this.#options;
+    const { signal } = this.#abort;
+    if (event.type === 'lines') await this.#know(event);
+    for (const { packets, count, behind } of this.#writesOf(event)) {
+      // Others write here, too: whoever finds it full again waits for another turn.
+      while (outlet.full && !signal.aborted) await outlet.ready(signal);
+      // Once stopped, another feed may go on from `nextLine`: nothing more is written.
+      signal.throwIfAborted();
+      outlet.write(packets);
+      this.nextLine = behind ?? this.nextLine;
+      stats.sent(count);
+    }
+  }
+
+  *#writesOf(event: ReadEvent): Generator<Write> {
+    const { task, outlet, reader, now } = this.#options;
     if (event.type === 'lines') {
-      await this.#know(event);
-      for (const part of partsOf(event)) {
-        await this.#room();
-        this.#options.outlet.write(linePackets(part, this.#styleNow()));
-        this.nextLine = event.block.firstLine + part.end;
-        this.#options.stats.sent(part.matches?.length ?? part.end - part.first);
+      const { firstLine } = event.block;
+      for (const part of partsOf(event, () => outlet.linesAtOnce)) {
+        const count = part.matches?.length ?? part.end - part.first;
+        yield { packets: linePackets(part, this.#styleNow()), count, behind: firstLine + part.end };
       }
       return;
     }
-    await this.#room();
-    const { task, outlet, reader, now } = this.#options;
     const said = { task, now: now(), cursors: reader.cursors() };
-    outlet.write(event.type === 'gap' ? gapPackets(event, said) : endPackets(event, said));
-    if (event.type === 'gap') this.nextLine = event.toLine + 1;
-    this.#options.stats.sent(1);
-  }
-
-  /** Once stopped, another feed may go on from `nextLine`: nothing more is written. */
-  async #room(): Promise<void> {
-    const { outlet } = this.#options;
-    if (outlet.full) await outlet.ready();
-    this.#abort.signal.throwIfAborted();
+    if (event.type === 'gap') yield { packets: gapPackets(event, said), count: 1, behind: event.toLine + 1 };
+    else yield { packets: endPackets(event, said), count: 1 };
   }
 
   /** Whose lines they are. */
   async #know({ block }: LinesEvent): Promise<void> {
     const { task, runFacts } = this.#options;
-    const runs = block.runs?.map(({ run }) => run) ?? [block.run];
+    const runs = block.runIds;
     if (runs.some((run) => runFacts.of(task, run) === undefined)) await runFacts.ensure(task, runs);
   }
 
@@ -108,4 +112,13 @@ export class LogFeed implements Feed {
     }
     return this.#style;
   }
+}
+
+/** What is written at once. */
+interface Write {
+  packets: Packets;
+  /** Of the entries that it holds. */
+  count: number;
+  /** The line behind it; absent where it is at none. */
+  behind?: number;
 }

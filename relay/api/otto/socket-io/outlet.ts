@@ -1,6 +1,7 @@
 import { Outgoing } from '../../outgoing.ts';
 import type { Connection } from './connection.ts';
 import type { Packets } from './packets.ts';
+import { MAX_POLLED_PACKETS } from './polls.ts';
 
 /**
  * The way out to one client, whichever transport it has: whoever writes waits until that was taken. A client that takes
@@ -31,7 +32,12 @@ export class Outlet {
 
   /** Whether something that was written still waits for the client. */
   get full(): boolean {
-    return this.#connection.writeBuffer.length > 0 || this.#direct?.full === true;
+    return this.open && (this.#connection.writeBuffer.length > 0 || this.#direct?.full === true);
+  }
+
+  /** How many lines a client takes soon enough, so that others and the heartbeat come between those and the next. */
+  get linesAtOnce(): number {
+    return this.#direct === undefined ? MAX_POLLED_PACKETS : MAX_FRAMES;
   }
 
   /** Writes, if it is not full; what comes after the connection has closed goes nowhere. */
@@ -42,14 +48,19 @@ export class Outlet {
     else for (const text of packets.texts()) this.#connection.write(text);
   }
 
-  /** Resolves when more can be written, or the connection has closed. */
-  async ready(): Promise<void> {
-    while (this.full && this.open) {
+  /** Resolves when more can be written, the connection has closed, or `signal` aborts. */
+  async ready(signal?: AbortSignal): Promise<void> {
+    // All look again.
+    signal?.addEventListener('abort', this.#wake);
+    while (this.full && signal?.aborted !== true) {
       if (this.#waiting === undefined) {
         this.#waiting = Promise.withResolvers();
         if (this.#connection.writeBuffer.length === 0) void this.#direct?.ready().then(this.#wake);
       }
       await this.#waiting.promise;
     }
+    signal?.removeEventListener('abort', this.#wake);
   }
 }
+
+const MAX_FRAMES = 256;

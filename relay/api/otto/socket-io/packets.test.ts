@@ -81,7 +81,7 @@ describe('parts of many lines', () => {
   for (const { name, matches, parts } of rows) {
     test(name, () => {
       const event = eventOf(texts, matches);
-      const made = [...partsOf(event)];
+      const made = [...partsOf(event, () => 256)];
       assert.deepEqual(
         made.map((part) => [part.first, part.end, part.matches?.length ?? part.end - part.first]),
         parts,

@@ -66,16 +66,12 @@ interface Said {
   cursors: (line: number) => string;
 }
 
-/** The same lines in parts of which no client takes long, so that others and the heartbeat come between them. */
-export function* partsOf(event: LinesEvent): Generator<LinesEvent> {
+/** The same lines in parts; `atOnce` says before each of them how many lines it may have. */
+export function* partsOf(event: LinesEvent, atOnce: () => number): Generator<LinesEvent> {
   const { block, first, end, matches } = event;
   const count = matches?.length ?? end - first;
-  if (count <= PART_LINES) {
-    yield event;
-    return;
-  }
-  for (let at = 0; at < count; at += PART_LINES) {
-    const stop = Math.min(at + PART_LINES, count);
+  for (let at = 0, stop = 0; at < count; at = stop) {
+    stop = Math.min(at + atOnce(), count);
     const part = matches?.subarray(at, stop);
     const from = at === 0 ? first : part === undefined ? first + at : part[0];
     const behind = stop === count ? end : part === undefined ? first + stop : part[part.length - 1] + 1;
@@ -100,5 +96,3 @@ function eventPacket(event: string, json: string): string {
 function toFrames(texts: readonly string[]): Buffer {
   return joinFrames(texts.map((text) => `4${text}`));
 }
-
-const PART_LINES = 256;

@@ -26,7 +26,7 @@ export class PipelineFeed implements Feed {
     const { signal } = this.#abort;
     try {
       for await (const news of progress.follow(pipelineId, { principal, signal })) {
-        if (outlet.full) await outlet.ready();
+        while (outlet.full && !signal.aborted) await outlet.ready(signal);
         signal.throwIfAborted();
         outlet.write(progressPackets(news.progress));
       }

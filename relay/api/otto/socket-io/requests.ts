@@ -1,5 +1,6 @@
 import { KerutaError } from '../../../../shared/errors.ts';
 import { taskIdProblem } from '../../../../shared/task-id.ts';
+import { MAX_TEXT_CHARACTERS } from '../../../../shared/wire.ts';
 import { OttoFilter } from '../filter.ts';
 
 /** `subscribe-to-logs`, read. */
@@ -20,7 +21,7 @@ export function readSubscribe(payload: unknown): Subscribe {
     throw new KerutaError('INVALID_INPUT', 'Only one of cursor and from can be given.');
   }
   return {
-    taskId: readId(taskId, 'taskId'),
+    taskId: readTaskId(taskId),
     filter: isGiven(filter) ? new OttoFilter(plain(filter, 'filter')) : undefined,
     start: isGiven(cursor)
       ? { cursor: readText(cursor, 'cursor') }
@@ -31,18 +32,20 @@ export function readSubscribe(payload: unknown): Subscribe {
 }
 
 export function readTask(payload: unknown): string {
-  return readId(objectOf(payload).taskId, 'taskId');
+  return readTaskId(objectOf(payload).taskId);
 }
 
+/** Of a pipeline's id there is only its length to be wrong: agents may name it anything. */
 export function readPipeline(payload: unknown): string {
-  return readId(objectOf(payload).pipelineId, 'pipelineId');
+  const text = readText(objectOf(payload).pipelineId, 'pipelineId');
+  if (text !== '' && text.length <= MAX_TEXT_CHARACTERS) return text;
+  throw new KerutaError('INVALID_INPUT', `pipelineId must have 1 to ${MAX_TEXT_CHARACTERS} characters.`);
 }
 
-export function readFilterUpdate(payload: unknown): { taskId: string; filter: OttoFilter; given: object } {
+export function readFilterUpdate(payload: unknown): { taskId: string; filter: OttoFilter } {
   const { taskId, filter } = objectOf(payload);
   if (!isGiven(filter)) throw new KerutaError('INVALID_INPUT', 'filter is missing; {} lets everything through.');
-  const given = plain(filter, 'filter');
-  return { taskId: readId(taskId, 'taskId'), filter: new OttoFilter(given), given };
+  return { taskId: readTaskId(taskId), filter: new OttoFilter(plain(filter, 'filter')) };
 }
 
 function objectOf(payload: unknown): Record<string, unknown> {
@@ -55,10 +58,10 @@ function plain(value: unknown, name: string): object {
   throw new KerutaError('INVALID_INPUT', `${name} must be an object.`);
 }
 
-function readId(value: unknown, name: string): string {
-  const text = readText(value, name);
+function readTaskId(value: unknown): string {
+  const text = readText(value, 'taskId');
   const problem = taskIdProblem(text);
-  if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `${name} ${problem}.`);
+  if (problem !== undefined) throw new KerutaError('INVALID_INPUT', `taskId ${problem}.`);
   return text;
 }
 

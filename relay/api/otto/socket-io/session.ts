@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { ERRORS, KerutaError } from '../../../../shared/errors.ts';
+import { MAX_TEXT_CHARACTERS } from '../../../../shared/wire.ts';
 import { toKerutaError, type ErrorMeter } from '../../../http-errors.ts';
 import { IdleTimer } from '../../idle-timer.ts';
 import { connectionOf, type ClientSocket } from './connection.ts';
@@ -49,6 +50,7 @@ export class Session {
   }
 
   start(): void {
+    connectionOf(this.#socket).on('packet', ({ data }) => this.#turns.came(data?.length ?? 0));
     this.#socket.onAny((event: string, ...args: unknown[]) => this.#heard(event, args));
     this.#socket.once('disconnect', (reason) => {
       this.#end();
@@ -178,16 +180,14 @@ function exchangesOf(subscriptions: Subscriptions, report: Exchange['act']): Rea
   ]);
 }
 
-/** What a payload was about, as far as it can be told. */
+/** What a payload was about, as far as it can be told. What is longer is no id, and is not sent back. */
 function subjectOf(payload: unknown): object {
   const { taskId, pipelineId } = (payload ?? {}) as Record<string, unknown>;
   return { ...(isShort(taskId) && { taskId }), ...(isShort(pipelineId) && { pipelineId }) };
 }
 
 function isShort(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= MAX_NAMED_CHARACTERS;
+  return typeof value === 'string' && value.length <= MAX_TEXT_CHARACTERS;
 }
 
 const FEATURES = ['real-time-logs', 'pipeline-progress', 'log-filtering', 'task-subscription'];
-/** What is longer is no id, and is not sent back. */
-const MAX_NAMED_CHARACTERS = 256;

@@ -94,10 +94,10 @@ export class Subscriptions {
 
   /** The lines behind those that were sent already are filtered anew. */
   updateFilter(payload: unknown): Answer {
-    const { taskId, filter, given } = readFilterUpdate(payload);
+    const { taskId, filter } = readFilterUpdate(payload);
     const old = this.#logs.get(taskId);
     if (old === undefined) throw new KerutaError('INVALID_INPUT', `There is no subscription to ${taskId} yet.`);
-    const said = { taskId, filter: given, message: `The filter on ${taskId} was replaced.` };
+    const said = { taskId, filter: filter.given, message: `The filter on ${taskId} was replaced.` };
     return this.#replace(old, { taskId, filter: filter.on(taskId), said });
   }
 
