@@ -49,9 +49,9 @@ export class Client {
     this.#shared?.close(this.#closed);
   }
 
-  /** The address of what stands at a path under `/api/v1`, given as its parts. */
+  /** The address of what stands at a path under `/api/v1`, given as its parts. Throws a ClientError for what is no id. */
   urlOf(path: readonly string[], query: Query = {}): string {
-    return `${this.url}/api/v1/${path.map(encodeURIComponent).join('/')}${searchOf(query)}`;
+    return `${this.url}/api/v1/${path.map(segmentOf).join('/')}${searchOf(query)}`;
   }
 
   /** For this package: throws if the client was closed. */
@@ -81,6 +81,12 @@ function baseOf(given: string | URL | undefined): string {
     );
   }
   return `${protocol}//${url.host}${url.pathname.replace(/(\/api\/v1)?\/*$/, '')}`;
+}
+
+/** Without a name, or with dots only, it would be the address of something else. */
+function segmentOf(part: string): string {
+  if (/^\.{0,2}$/.test(part)) throw new ClientError('INVALID_INPUT', `${JSON.stringify(part)} is no id.`);
+  return encodeURIComponent(part.toWellFormed());
 }
 
 const PROTOCOLS: Readonly<Record<string, string>> = {

@@ -1,5 +1,6 @@
 import type { Level, Source } from '../shared/line.ts';
 import type { SubscribeOptions } from '../shared/viewer-messages.ts';
+import { ClientError } from './errors.ts';
 import type { Query } from './query.ts';
 
 /** Which lines are wanted: all that is given must hold, of each list one. */
@@ -48,9 +49,17 @@ export function queryFilter(filter: Filter): Query {
 }
 
 function timeOf(time: Date | string | number): string | number {
-  return time instanceof Date ? time.getTime() : time;
+  return typeof time === 'string' ? time : dateOf(time).getTime();
 }
 
-function isoOf(time: Date | string | number): string {
-  return typeof time === 'string' ? time : new Date(time).toISOString();
+/** A time as text. Throws a ClientError `INVALID_INPUT` for a Date that is none. */
+export function isoOf(time: Date | string | number): string {
+  return typeof time === 'string' ? time : dateOf(time).toISOString();
+}
+
+/** One that is none would go over the wire as if no time were wanted. */
+function dateOf(time: Date | number): Date {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) throw new ClientError('INVALID_INPUT', 'A time that was given is none.');
+  return date;
 }

@@ -417,6 +417,14 @@ test('a token that is a function is asked for each connection, and once more whe
   );
 });
 
+test('a function that has no token is asked once more, and not for ever', async () => {
+  const refuse: Script = (socket) => socket.say({ type: 'error', code: 'UNAUTHORIZED', message: 'who are you' });
+  const relay = new ScriptedRelay(...Array.from({ length: 10 }, () => refuse));
+  const none = (() => undefined) as unknown as () => string;
+  await assert.rejects(tail(clientOf(relay, { token: none }), { task: 't' }).next(), { code: 'UNAUTHORIZED' });
+  assert.equal(relay.sockets.length, 2);
+});
+
 test('a token that is refused and is no function is an error', async () => {
   const relay = new ScriptedRelay((socket) => socket.say({ type: 'error', code: 'UNAUTHORIZED', message: 'wrong' }));
   await assert.rejects(tail(clientOf(relay, { token: 'bad' }), { task: 't' }).next(), { code: 'UNAUTHORIZED' });

@@ -188,7 +188,8 @@ export class Link {
     }
     const { token, backoff, random } = this.#options;
     if (closing.code === 'UNAUTHORIZED' && typeof token === 'function' && this.#rejected === undefined) {
-      this.#rejected = this.#token;
+      // Also no token at all is one that was not taken.
+      this.#rejected = this.#token ?? '';
       this.#dial();
     } else if (!closing.retry) {
       const { code = 'REFUSED', problem, hint } = closing;

@@ -14,8 +14,9 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { LogViewer } from './react/log-viewer.tsx';
 
-const props = JSON.parse(new URLSearchParams(location.search).get('props'));
-createRoot(document.getElementById('root')).render(<StrictMode><LogViewer {...props} /></StrictMode>);
+const root = createRoot(document.getElementById('root'));
+globalThis.show = (props) => root.render(<StrictMode><LogViewer {...props} /></StrictMode>);
+show(JSON.parse(new URLSearchParams(location.search).get('props')));
 `;
 
 describe('the viewer', { skip: NO_BROWSER, timeout: 180_000 }, () => {
@@ -147,6 +148,39 @@ describe('the viewer', { skip: NO_BROWSER, timeout: 180_000 }, () => {
     await post('many', [{ level: 'INFO', message: 'n201' }]);
     await tab.getByText('n201').waitFor({ state: 'attached' });
     assert.equal(await place(), 0);
+    await tab.close();
+  });
+
+  test('keeps more lines than it begins with', async () => {
+    const numbered = Array.from({ length: 1500 }, (_, i) => ({ level: 'INFO', message: `n${i + 1}` }));
+    await post('more', numbered.slice(0, 800));
+    await post('more', numbered.slice(800));
+    const tab = await show({ jobRunId: 'more', maxLogs: 2000 });
+    await counted(tab, '1000 / 1000 lines');
+    await post('more', [{ level: 'INFO', message: 'n1501' }]);
+    await counted(tab, '1001 / 1001 lines');
+    await tab.close();
+  });
+
+  test('shows another job run when it is told to, also after one that it could not show', async () => {
+    await post('first', LINES.slice(0, 1));
+    await post('second', LINES.slice(1, 3));
+    const tab = await show({ jobRunId: 'x'.repeat(2000) });
+    await tab.getByRole('alert').waitFor();
+    assert.equal(await tab.getByRole('status').innerText(), 'failed');
+    const change = (jobRunId: string): Promise<void> =>
+      tab.evaluate(`show(${JSON.stringify({ baseUrl: relay.url, jobRunId })})`);
+    await change('first');
+    await counted(tab, '1 / 1 lines');
+    assert.equal(await tab.getByRole('alert').count(), 0);
+    await change('second');
+    await counted(tab, '2 / 2 lines');
+    assert.deepEqual(await messages(tab), ['failed', 'looked']);
+    assert.equal(await tab.getByRole('status').innerText(), 'connected');
+    await tab.getByRole('button', { name: 'Stop' }).click();
+    await change('first');
+    assert.deepEqual(await rows(tab), ['No logs yet']);
+    assert.equal(await tab.getByRole('status').innerText(), 'stopped');
     await tab.close();
   });
 

@@ -37,6 +37,12 @@ test('a flood does not make it hold more than it keeps', () => {
   assert.deepEqual(texts(window), ['99997', '99998', '99999']);
 });
 
+test('a window that keeps nothing keeps nothing', () => {
+  const window = new LogWindow(0);
+  window.add([line('1'), line('2')]);
+  assert.deepEqual(texts(window), []);
+});
+
 const ALL: RowFilter = { level: 'all', source: 'all', text: '' };
 
 for (const { what, filter, shown, lines } of [

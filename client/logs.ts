@@ -18,7 +18,7 @@ export interface HistoryOptions {
 }
 
 /** One page of a task's lines, as they are stored now. Rejects with a ClientError, `TASK_NOT_FOUND` among them. */
-export function historyPage(client: Client, task: string, options: HistoryOptions = {}): Promise<LinePage> {
+export async function historyPage(client: Client, task: string, options: HistoryOptions = {}): Promise<LinePage> {
   const { filter = {}, order = 'asc', size, context, cursor, signal } = options;
   const place = order === 'asc' ? { after: cursor ?? 'start' } : { before: cursor ?? 'now' };
   const query = { ...queryFilter(filter), ...place, order, size, context };
@@ -66,7 +66,7 @@ export interface ExportOptions {
  * A task's whole log, or what matches of it, as a file: the answer, whose `body` is a stream. If the log breaks off, so
  * does the stream, with an error. Rejects with a ClientError.
  */
-export function exportLog(client: Client, task: string, options: ExportOptions = {}): Promise<Response> {
+export async function exportLog(client: Client, task: string, options: ExportOptions = {}): Promise<Response> {
   const { format = 'json', filter = {}, gzip, signal } = options;
   const form = format === 'plain' ? { format: 'txt', plain: true } : { format };
   const query = { ...queryFilter(filter), ...form, gzip };

@@ -1,7 +1,7 @@
 import type { Client } from './client.ts';
 import { ClientError, type ClientErrorCode } from './errors.ts';
 import type { Query } from './query.ts';
-import { askToken } from './token.ts';
+import { awaitToken } from './token.ts';
 
 export interface RequestOptions {
   query?: Query;
@@ -20,11 +20,12 @@ export async function request(
   client.check();
   const url = client.urlOf(path, options.query);
   const { token } = client.options;
-  const first = await askToken(token, undefined);
-  let response = await send(client, { url, token: first, signal: options.signal });
+  const { signal } = options;
+  const first = await awaitToken(token, undefined, signal);
+  let response = await send(client, { url, token: first, signal });
   if (response.status === 401 && typeof token === 'function') {
     await response.body?.cancel();
-    response = await send(client, { url, token: await askToken(token, first), signal: options.signal });
+    response = await send(client, { url, token: await awaitToken(token, first, signal), signal });
   }
   if (!response.ok) throw await refusal(url, response);
   return response;
@@ -33,14 +34,22 @@ export async function request(
 /** As `request`, for answers in JSON. */
 export async function requestJson<T>(client: Client, path: readonly string[], options?: RequestOptions): Promise<T> {
   const response = await request(client, path, options);
+  return whole(response, response.json() as Promise<T>, options?.signal);
+}
+
+/** As `request`, for answers that are files. */
+export async function requestBlob(client: Client, path: readonly string[], options?: RequestOptions): Promise<Blob> {
+  const response = await request(client, path, options);
+  return whole(response, response.blob(), options?.signal);
+}
+
+async function whole<T>({ url, status }: Response, body: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   try {
-    return (await response.json()) as T;
+    return await body;
   } catch (cause) {
-    options?.signal?.throwIfAborted();
-    const { status } = response;
-    throw new ClientError('INVALID_ANSWER', `${response.url}: the answer broke off or is no JSON.`, {
-      ...{ status, cause, retry: true },
-    });
+    signal?.throwIfAborted();
+    const problem = `${url}: the answer broke off, or is not of the kind that it must be.`;
+    throw new ClientError('INVALID_ANSWER', problem, { status, cause, retry: true });
   }
 }
 
@@ -59,19 +68,19 @@ async function send(
     });
   } catch (cause) {
     signal?.throwIfAborted();
-    const why = patience.signal.aborted
-      ? `has not answered for ${timeoutMs / 1000} s`
-      : `can't be reached (${reasonOf(cause)})`;
+    const why = patience.signal.aborted ? `has not answered for ${timeoutMs / 1000} s` : unreachable(cause);
     throw new ClientError('UNREACHABLE', `The relay at ${client.url} ${why}.`, { cause, retry: true });
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** What Node's `fetch` knows stands one deeper. */
-function reasonOf(error: unknown): string {
+/** Node's `fetch` knows why, one deeper. A browser's does not tell an outage from a page that may not ask. */
+function unreachable(error: unknown): string {
   const { message, cause } = error as { message?: string; cause?: { code?: string; message?: string } };
-  return cause?.code ?? cause?.message ?? message ?? String(error);
+  const reason = cause?.code ?? cause?.message;
+  if (reason !== undefined) return `can't be reached (${reason})`;
+  return `can't be reached, or does not let this page ask (${message ?? String(error)})`;
 }
 
 async function refusal(url: string, response: Response): Promise<ClientError> {

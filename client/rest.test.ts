@@ -12,6 +12,7 @@ import { createClient, type Client } from './client.ts';
 import { ClientError } from './errors.ts';
 import { count, exportLog, history, historyPage, stats } from './logs.ts';
 import { pipeline, pipelines } from './pipelines.ts';
+import { tail } from './tail.ts';
 import { task, tasks, tasksPage } from './tasks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'keruta-rest-'));
@@ -214,4 +215,43 @@ test('an abort ends a request with its reason, and a closed client asks nothing'
   await assert.rejects(asked, reason);
   silent.close();
   await assert.rejects(tasksPage(silent), { code: 'CLOSED' });
+});
+
+test('where a browser does not say whether a page may not ask, the error names both', async () => {
+  const fetch = () => Promise.reject(new TypeError('Failed to fetch'));
+  await assert.rejects(tasksPage(createClient({ url: 'http://relay.test', fetch })), {
+    ...{ name: 'ClientError', code: 'UNREACHABLE', retry: true },
+    message: "The relay at http://relay.test can't be reached, or does not let this page ask (Failed to fetch).",
+  });
+});
+
+test('a token that never comes is not waited for beyond an abort, and one that can not be had is a ClientError', async () => {
+  const never = createClient({ url: relay.url, token: () => new Promise<string>(() => undefined) });
+  const abort = new AbortController();
+  const asked = tasksPage(never, { signal: abort.signal });
+  const reason = new Error('enough');
+  abort.abort(reason);
+  await assert.rejects(asked, reason);
+  for (const token of [() => Promise.reject(new Error('no network')), () => assert.fail('no network')]) {
+    await assert.rejects(tasksPage(createClient({ url: relay.url, token })), {
+      ...{ name: 'ClientError', code: 'UNAUTHORIZED', retry: true },
+      message: /^There is no token: .*no network$/,
+    });
+  }
+});
+
+for (const { what, ask } of [
+  { what: 'no name', ask: () => task(client, '') },
+  { what: 'a step of a path', ask: () => historyPage(client, '..') },
+  { what: 'a Date that is none', ask: () => tasksPage(client, { since: new Date('yesterday') }) },
+  { what: 'a time that is none', ask: () => historyPage(client, 't', { filter: { until: NaN } }) },
+  { what: 'a time of a tail that is none', ask: () => tail(client, { task: 't' }, { filter: { since: NaN } }).next() },
+]) {
+  test(`${what} is refused before anything is asked`, async () => {
+    await assert.rejects(ask(), { name: 'ClientError', code: 'INVALID_INPUT' });
+  });
+}
+
+test('an id that is no Unicode is one that nobody knows', async () => {
+  await assert.rejects(task(client, 'a\ud800'), { code: 'TASK_NOT_FOUND' });
 });

@@ -85,19 +85,25 @@ export class TailStreamer implements LogStreamer {
     else if (event.type !== 'reset') this.#place = { from: event.cursor };
     if (event.type === 'subscribed' && !this.#connected) {
       this.#connected = true;
-      this.#options.onConnect?.();
+      this.#call(() => this.#options.onConnect?.());
     }
     const message = stratalMessage(event, Date.now());
-    if (message !== undefined) this.#hand(message);
+    if (message !== undefined) this.#call(() => this.#options.onMessage?.(message));
   }
 
-  /** One message that a callback can't take is no reason to lose the others. */
-  #hand(message: LogMessage): void {
+  /** A callback that throws is no reason to lose the other messages. */
+  #call(callback: () => void): void {
     try {
-      this.#options.onMessage?.(message);
+      callback();
     } catch (error) {
-      if (this.#options.onError === undefined) throw error;
-      this.#options.onError(error as Error);
+      const { onError } = this.#options;
+      if (onError !== undefined) onError(error as Error);
+      else {
+        // Whoever is told of errors that nobody catches is told of this one.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
     }
   }
 
@@ -110,6 +116,6 @@ export class TailStreamer implements LogStreamer {
   #lost(): void {
     if (!this.#connected) return;
     this.#connected = false;
-    this.#options.onDisconnect?.();
+    this.#call(() => this.#options.onDisconnect?.());
   }
 }

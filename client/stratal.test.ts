@@ -176,6 +176,28 @@ test('a callback that throws loses no other message', async () => {
   assert.deepEqual(heard, ['error: oops']);
 });
 
+test('neither does one that hears of connections, and who does not hear of errors leaves them to the page', async (t) => {
+  const uncaught: (() => void)[] = [];
+  const relay = new ScriptedRelay((socket, subscription, message) => {
+    hello(socket, subscription, message);
+    socket.say([line(1), line(2)], subscription);
+  });
+  const seen: string[] = [];
+  const fail = (): never => assert.fail('oops');
+  const { service } = open(relay, {
+    onConnect: fail,
+    onMessage: ({ message }: LogMessage) => (seen.push(message) === 1 ? fail() : undefined),
+    onError: undefined,
+  });
+  t.mock.method(globalThis, 'queueMicrotask', (act: () => void) => uncaught.push(act));
+  service.streamAllLogs();
+  await until(() => seen.length === 2);
+  t.mock.restoreAll();
+  service.stopAllStreaming();
+  assert.equal(uncaught.length, 2);
+  for (const act of uncaught) assert.throws(act, /oops/);
+});
+
 test('a second stream of the same job run ends the first one', async () => {
   const relay = new ScriptedRelay(hello, hello);
   const { service } = open(relay);
@@ -245,4 +267,13 @@ test('against a relay: history by its requests, then what comes by its stream', 
 test('what only a page can do is refused elsewhere', async () => {
   const service = new LogStreamingService(relay.url);
   await assert.rejects(service.downloadJobRunLogs('job'), { code: 'INVALID_INPUT' });
+});
+
+test('a download that breaks off saves nothing', async () => {
+  const body = new ReadableStream({ pull: (part) => part.error(new Error('gone')) });
+  const service = new LogStreamingService('http://relay', {
+    token: 'token',
+    fetch: () => Promise.resolve(new Response(body)),
+  });
+  await assert.rejects(service.downloadJobRunLogs('job'), { name: 'ClientError', code: 'INVALID_ANSWER' });
 });

@@ -1,6 +1,6 @@
 /** `keruta/client/stratal`: Stratal's client, over the tails of this package, so that it resumes without a gap. */
 import { createClient, type Client, type ClientOptions } from './client.ts';
-import { request, requestJson } from './request.ts';
+import { requestBlob, requestJson } from './request.ts';
 import { saveBlob, saveFile } from './save-file.ts';
 import { TailStreamer, type LogStreamer, type LogStreamOptions } from './stratal-streamer.ts';
 
@@ -112,8 +112,7 @@ export class LogStreamingService {
       saveFile(this.#client.urlOf(path, query), name);
       return;
     }
-    const response = await request(this.#client, path, { query });
-    saveBlob(await response.blob(), name);
+    saveBlob(await requestBlob(this.#client, path, { query }), name);
   }
 
   #with(options: LogStreamOptions): LogStreamOptions {

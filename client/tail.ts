@@ -24,7 +24,7 @@ export interface TailOptions {
   from?: string | number;
   /** In place of `from`: begin behind the line with this `id`. */
   after?: string;
-  /** In place of `from`: so many matching lines before the end. */
+  /** In place of `from`: so many matching lines before the end; of more than one task 1,000 at most. */
   lines?: number;
   filter?: Filter;
   /** false: end behind the last line that there is now. Default true. */

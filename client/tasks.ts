@@ -1,4 +1,5 @@
 import type { Client } from './client.ts';
+import { isoOf } from './filter.ts';
 import { pagesFrom } from './pages.ts';
 import type { Page, Task, TaskStatus, TaskWithRuns } from './records.ts';
 import { requestJson } from './request.ts';
@@ -20,14 +21,14 @@ export interface TasksOptions {
 }
 
 /** One page of the tasks that the token may read, the newest first. Rejects with a ClientError. */
-export function tasksPage(client: Client, options: TasksOptions = {}): Promise<Page<Task>> {
+export async function tasksPage(client: Client, options: TasksOptions = {}): Promise<Page<Task>> {
   const { status, labels = {}, text, pipeline, since, size, cursor, signal } = options;
   const query = {
     status,
     label: Object.entries(labels).map(([key, value]) => `${key}:${value}`),
     q: text,
     pipelineId: pipeline,
-    since: since === undefined || typeof since === 'string' ? since : new Date(since).toISOString(),
+    since: since === undefined ? undefined : isoOf(since),
     size,
     after: cursor,
   };

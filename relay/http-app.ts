@@ -8,7 +8,6 @@ import { HEALTH_SCHEMA } from './api/openapi-schemas.ts';
 import type { PublicApi } from './api/public-api.ts';
 import type { Door } from './auth/door.ts';
 import './auth/http.ts';
-import type { Origins } from './auth/origins.ts';
 import { requestIdOf } from './auth/request-id.ts';
 import { PAGE_POLICY } from './auth/security-headers.ts';
 import type { Sessions } from './auth/sessions.ts';
@@ -38,7 +37,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     },
   }) as unknown as FastifyInstance;
   app.decorateRequest('caller');
-  addCors(app, door.origins);
+  addCors(app, door);
   await addOpenapi(app, { version });
   if (options.compression !== false) addCompression(app);
 
@@ -69,7 +68,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     const caller = (request.caller as Caller | undefined)?.principal.name;
     const address = door.addressOf(request.raw);
     const details = { method, path: pathOf(request.url), status: reply.statusCode, ms, caller, address, requestId };
-    options.meter?.answered(reply.statusCode, reply.elapsedTime);
+    // How long somebody listens says nothing about the relay.
+    options.meter?.answered(reply.statusCode, isEventStream(reply) ? undefined : reply.elapsedTime);
     log.debug(details, 'request');
     done();
   });
@@ -111,8 +111,8 @@ export interface AppOptions {
 }
 
 export interface AppMeter extends ErrorMeter {
-  /** A request was answered with this status, after so many ms. */
-  answered(status: number, ms: number): void;
+  /** A request was answered with this status, after so many ms; undefined: by a stream of events, which is over now. */
+  answered(status: number, ms: number | undefined): void;
 }
 
 interface Guarded {
@@ -148,16 +148,31 @@ function guard(app: FastifyInstance, { door, sessions }: AppOptions): void {
   });
 }
 
-function addCors(app: FastifyInstance, origins: Origins): void {
-  if (!origins.configured) return;
-  app.register(cors, {
-    origin: origins.any ? '*' : origins.list,
-    // A page that every origin may be gets no cookies.
-    credentials: !origins.any,
-    methods: ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'],
+/** What browsers let web pages do with the answers; whether they may ask at all, `Door` says. */
+function addCors(app: FastifyInstance, { auth, origins }: Door): void {
+  const shared = {
     allowedHeaders: ['Content-Type', 'Authorization', 'X-API-Key', 'Last-Event-ID', 'Idempotency-Key', 'X-Request-Id'],
     exposedHeaders: ['X-Request-Id', 'Retry-After', 'Content-Disposition'],
     maxAge: PREFLIGHT_SECONDS,
+  };
+  if (origins.configured) {
+    app.register(cors, {
+      ...shared,
+      origin: origins.any ? '*' : origins.list,
+      // A page that every origin may be gets no cookies.
+      credentials: !origins.any,
+      methods: ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'],
+    });
+    return;
+  }
+  // As over a WebSocket, pages of this machine may read what needs no token. Keys may come while the relay runs.
+  app.register(cors, {
+    ...shared,
+    origin: (origin, done) => {
+      done(null, !auth.required && origin !== undefined && origins.mayReadOpen(origin, undefined));
+    },
+    credentials: true,
+    methods: ['GET'],
   });
 }
 
@@ -189,11 +204,16 @@ function addHealth(app: FastifyInstance, health: Health): void {
   }));
 }
 
+/** Whoever writes one has taken the answer over, so that only the connection knows its headers. */
+function isEventStream({ raw }: FastifyReply): boolean {
+  return raw.getHeader('content-type') === 'text/event-stream';
+}
+
 function pathOf(url: string): string {
   return url.split('?', 1)[0];
 }
 
 const MAX_BODY_BYTES = 1024 * 1024;
-/** A task id of 256 bytes, each percent-encoded. */
-const MAX_PARAM_CHARACTERS = 3 * 256;
+/** Of ids in paths: all that a request can carry. How long which id may be is its route's affair. */
+const MAX_PARAM_CHARACTERS = 16 * 1024;
 const PREFLIGHT_SECONDS = 600;

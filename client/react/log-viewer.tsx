@@ -18,7 +18,7 @@ export interface LogViewerProps {
   autoScroll?: boolean;
   /** Begin by itself. Default true. */
   autoStart?: boolean;
-  /** How many lines are kept. Default 1,000. */
+  /** How many lines are kept. Default 1,000. Of those that were there before, no more than 1,000 are shown. */
   maxLogs?: number;
   /** The relay's address. Default: where the page comes from. */
   baseUrl?: string;

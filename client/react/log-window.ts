@@ -49,7 +49,9 @@ export class LogWindow {
       const row = this.#rowOf(event);
       if (row !== undefined) rows.push(row);
     }
-    if (rows.length > 0) this.#rows = [...this.#rows, ...rows].slice(-this.#limit);
+    if (rows.length === 0) return;
+    const all = [...this.#rows, ...rows];
+    this.#rows = all.slice(Math.max(0, all.length - this.#limit));
   }
 
   clear(): void {

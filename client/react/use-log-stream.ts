@@ -30,30 +30,39 @@ export interface LogStreamOptions {
  * on where it was. However much comes, the page is drawn once a frame.
  */
 export function useLogStream({ client, jobRunId, keep, autoStart }: LogStreamOptions): LogStream {
-  const [streaming, setStreaming] = useState(autoStart);
-  const [status, setStatus] = useState<StreamStatus>('stopped');
-  const [problem, setProblem] = useState<string>();
-  const [rows, setRows] = useState<readonly Row[]>([]);
+  const [wanted, setWanted] = useState(autoStart);
+  const [failed, setFailed] = useState<Kept>();
+  // What belongs to another log is not shown of this one.
+  const [link, setLink] = useState<LinkState>();
+  const [drawn, setDrawn] = useState<{ of: Kept; rows: readonly Row[] }>();
   const kept = useRef<Kept>(undefined);
   if (kept.current?.client !== client || kept.current.jobRunId !== jobRunId || kept.current.keep !== keep) {
-    kept.current = { client, jobRunId, keep, window: new LogWindow(keep), place: { lines: keep } };
+    kept.current = {
+      client,
+      jobRunId,
+      keep,
+      window: new LogWindow(keep),
+      place: { lines: Math.min(keep, MAX_FIRST_LINES) },
+    };
   }
   const { current } = kept;
+  const streaming = wanted && failed !== current;
 
   useEffect(() => {
-    setRows(current.window.rows);
     if (!streaming) return undefined;
     const leave = new AbortController();
     let frame: number | undefined;
     const draw = (): void => {
       frame ??= requestAnimationFrame(() => {
         frame = undefined;
-        setRows(current.window.rows);
+        setDrawn({ of: current, rows: current.window.rows });
       });
     };
     const follow = async (): Promise<void> => {
       const target = jobRunId === undefined ? { all: true as const } : { pipeline: jobRunId };
       for await (const events of tailGroups(client, target, { ...current.place, signal: leave.signal })) {
+        // What comes after it was stopped comes again when it is started.
+        if (leave.signal.aborted) return;
         current.window.add(events);
         for (const event of events) note(event);
         draw();
@@ -62,38 +71,49 @@ export function useLogStream({ client, jobRunId, keep, autoStart }: LogStreamOpt
     const note = (event: MergedEvent): void => {
       if (event.type === 'log') current.place = { after: event.id };
       else if ('cursor' in event) current.place = { from: event.cursor };
-      if (event.type === 'lag') {
-        setStatus('connecting');
-        setProblem(event.problem);
-      } else if (event.type === 'subscribed') {
-        setStatus('connected');
-        setProblem(undefined);
-      }
+      if (event.type === 'lag') setLink({ of: current, status: 'connecting', problem: event.problem });
+      else if (event.type === 'subscribed') setLink({ of: current, status: 'connected', problem: undefined });
     };
-    setStatus('connecting');
     follow().catch((error: unknown) => {
       if (leave.signal.aborted) return;
-      setStatus('failed');
-      setProblem((error as Error).message);
-      setStreaming(false);
+      setLink({ of: current, status: 'failed', problem: (error as Error).message });
+      setFailed(current);
     });
     return () => {
       leave.abort();
-      if (frame !== undefined) cancelAnimationFrame(frame);
+      if (frame === undefined) return;
+      cancelAnimationFrame(frame);
+      setDrawn({ of: current, rows: current.window.rows });
     };
   }, [client, jobRunId, current, streaming]);
 
-  const start = useCallback(() => setStreaming(true), []);
+  const start = useCallback(() => {
+    setWanted(true);
+    setFailed(undefined);
+    setLink(undefined);
+  }, []);
   const stop = useCallback(() => {
-    setStreaming(false);
-    setStatus('stopped');
-    setProblem(undefined);
+    setWanted(false);
+    setLink(undefined);
   }, []);
   const clear = useCallback(() => {
-    kept.current?.window.clear();
-    setRows([]);
-  }, []);
-  return { rows, status, problem, streaming, start, stop, clear };
+    current.window.clear();
+    setDrawn({ of: current, rows: [] });
+  }, [current]);
+  const rows = drawn?.of === current ? drawn.rows : current.window.rows;
+  const known = link?.of === current ? link : undefined;
+  const status = known?.status ?? (streaming ? 'connecting' : 'stopped');
+  return { rows, status, problem: known?.problem, streaming, start, stop, clear };
+}
+
+/** A relay looks for no more than that before the end of several tasks' lines. */
+const MAX_FIRST_LINES = 1000;
+
+/** What is known of the connection. */
+interface LinkState {
+  of: Kept;
+  status: StreamStatus;
+  problem: string | undefined;
 }
 
 /** What outlives a stop, and belongs to one log. */

@@ -94,6 +94,18 @@ test('known traffic is counted', async () => {
   agent.socket.terminate();
 });
 
+test('a stream of events is a request, but its life is no time in which one was answered', async () => {
+  const from = await metrics();
+  const stream = await fetch(`${relay.url}/api/v1/logs/stream/sse`, { method: 'HEAD' });
+  assert.equal(stream.headers.get('content-type'), 'text/event-stream');
+  assert.equal((await fetch(`${relay.url}/health/live`)).status, 200);
+  const seen = (of: (series: string) => number): number => of('keruta_http_requests_total{status="2xx"}');
+  let added = grown(from, await metrics());
+  // Both, and the first that asked for these numbers.
+  while (seen(added) < 3) added = grown(from, await metrics());
+  assert.equal(added('keruta_http_request_seconds_count'), seen(added) - 1);
+});
+
 test('a reader is counted while it follows, and what it was given', async () => {
   const from = await metrics();
   const agent = await FakeAgent.ready(ws, { task: 'followed' });

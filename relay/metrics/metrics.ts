@@ -46,7 +46,7 @@ export class Metrics implements IngestMeter {
       buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     });
     this.#requestSeconds = this.#histogram('keruta_http_request_seconds', {
-      help: 'HTTP requests, from the first byte to the last byte of the answer',
+      help: 'HTTP requests, from the first byte to the last byte of the answer; no streams of events',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     });
     this.#resumed = this.#counter('keruta_reconnects_total', 'Agents that came back to go on with a run');
@@ -197,10 +197,10 @@ export class Metrics implements IngestMeter {
     this.#errors.inc({ type });
   }
 
-  /** A request was answered. */
-  answered(status: number, ms: number): void {
+  /** A request was answered, after so many ms; see `AppMeter`. */
+  answered(status: number, ms: number | undefined): void {
     this.#requests.inc({ status: `${Math.floor(status / 100)}xx` });
-    this.#requestSeconds.observe(ms / 1000);
+    if (ms !== undefined) this.#requestSeconds.observe(ms / 1000);
   }
 
   limited(limit: LimitName): void {

@@ -257,3 +257,37 @@ test('who does not read a download costs no more than a part of it', async (t) =
   assert.equal(bytes, 4000 * (10_000 + '[2026-01-02 03:04:05.678] [job] [info] [stdout] \n'.length));
   writer.close();
 });
+
+test('the longest id that a job run can have has its pages, in every script; a longer one has none', async (t) => {
+  const { api, relay } = await openRelay(t);
+  for (const character of ['x', '日', '/', '%']) {
+    const id = character.repeat(1024);
+    const writer = await TestWriter.open(relay.url, 'a', { pipelineId: id });
+    await writer.write('of it');
+    writer.close();
+    const job = encodeURIComponent(id);
+    const page = (await (await fetch(`${api}/logs/job-runs/${job}`)).json()) as Page;
+    assert.deepEqual(texts(page).slice(-1), ['of it']);
+    const text = await (await fetch(`${api}/logs/job-runs/${job}/download`)).text();
+    assert.match(text, /of it\n$/);
+    const pipeline = (await (await fetch(`${api}/pipelines/${job}`)).json()) as { pipelineId: string };
+    assert.equal(pipeline.pipelineId, id);
+  }
+  const longer = await fetch(`${api}/logs/job-runs/${'x'.repeat(5000)}`);
+  assert.deepEqual([longer.status, ((await longer.json()) as Page).logs], [200, []]);
+});
+
+test('a page is no larger than the relay can hold for each who asks: of very long lines there may be fewer', async (t) => {
+  const relay = await openRelay(t);
+  const writer = await TestWriter.open(relay.relay.url, 'long');
+  const filler = 'x'.repeat(256 * 1024 - 10);
+  for (let i = 0; i < 130; i++) await writer.write(`${i} ${filler}`);
+  writer.close();
+  for (const path of ['/job-runs/long', '/type/job']) {
+    const refused = await fetch(`${relay.api}/logs${path}?limit=1000`);
+    assert.equal(refused.status, 413);
+    const error = 'The page has more than 32 MiB of text; ask for fewer lines at once.';
+    assert.deepEqual(await refused.json(), { error });
+    assert.equal((await ask(relay, `${path}?limit=100&offset=30`)).logs.length, 100);
+  }
+});

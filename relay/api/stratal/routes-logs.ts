@@ -93,7 +93,7 @@ async function sendPage(
   const page = await merged.page({
     ...(group !== undefined && { group }),
     may: (task) => only(task) && readable(task),
-    ...{ offset, size: limit, order, signal },
+    ...{ offset, size: limit, order, maxBytes: MAX_PAGE_BYTES, signal },
   });
   const answer = logParts(page, {
     now: now(),
@@ -101,6 +101,9 @@ async function sendPage(
   });
   return sendParts(reply.type('application/json; charset=utf-8'), answer);
 }
+
+/** A client that takes its page slowly costs that much; a hundred of the longest lines have less. */
+const MAX_PAGE_BYTES = 32 * 1024 * 1024;
 
 const withTotal: Paginate = ({ total, limit, offset, count }) => ({ total, limit, offset, count });
 const withoutTotal: Paginate = ({ count, limit, offset }) => ({ count, limit, offset });

@@ -21,7 +21,7 @@ function errors(...described: readonly [status: number, description: string][]):
   const answers = [...known, ...described].map(([status, description]) => [status, jsonAnswer(description, ERROR)]);
   return {
     ...Object.fromEntries(answers),
-    default: jsonAnswer('Any other error, such as 429 and 500', ERROR),
+    default: jsonAnswer('Any other error, such as 413, 429 and 500', ERROR),
   } as Record<string, Schema>;
 }
 

@@ -5,6 +5,7 @@ import type { TaskFacts } from '../../merged/task-facts.ts';
 import { SYSTEM_TASK } from '../../system-task.ts';
 import { eachLine } from '../event-lines.ts';
 import { gapText } from '../gap-text.ts';
+import { iso } from '../iso.ts';
 import { metadataJson } from '../metadata-json.ts';
 
 /**
@@ -119,10 +120,6 @@ interface DownloadWords {
   type: LogType;
   level: string;
   stream: string;
-}
-
-export function iso(time: number): string {
-  return new Date(time).toISOString();
 }
 
 /** Whose a line is. Without a task: nobody knows, and the relay says so itself. */

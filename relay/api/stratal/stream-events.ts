@@ -1,9 +1,10 @@
+import { iso } from '../iso.ts';
 import { readableTasks } from '../permission.ts';
 import { sseEvent, type SseStream } from '../sse.ts';
 import type { Caller } from '../../caller.ts';
 import type { StreamParts } from './parts.ts';
 import { render, renderMessage, type Style } from './render.ts';
-import { CONNECTED, iso, noticeMessage } from './shape.ts';
+import { CONNECTED, noticeMessage } from './shape.ts';
 
 export interface EventsAsked {
   /** Absent: everything. */
