@@ -85,6 +85,11 @@ export class Block {
     this.bytes = OVERHEAD_BYTES + (stored.body?.length ?? 0) + BYTES_PER_RUN * (stored.runs?.length ?? 0);
   }
 
+  /** The runs whose lines it has. */
+  get runIds(): string[] {
+    return this.runs?.map(({ run }) => run) ?? [this.run];
+  }
+
   /** The run of the line with this index in the block. */
   runAt(index: number): string {
     if (this.runs === undefined) return this.run;

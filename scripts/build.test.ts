@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
+import { installLibrary } from '../test/library.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const OLD_NODE = '/usr/bin/node';
@@ -106,7 +108,13 @@ describe('the bundle', () => {
     assert.deepEqual(await once(relay, 'exit'), [0, null]);
   });
 
-  test('serves gRPC by the description that stands beside it', { timeout: 60_000 }, async () => {
+  test('serves gRPC by the description that stands beside it', { timeout: 60_000 }, async (t) => {
+    // Node runs no TypeScript below node_modules.
+    const user = mkdtempSync(join(tmpdir(), 'keruta-worker-'));
+    t.after(() => rmSync(user, { recursive: true }));
+    installLibrary(user, ['@grpc/grpc-js', '@grpc/proto-loader']);
+    const copied = join(user, 'worker.ts');
+    copyFileSync(join(ROOT, 'examples/otto-worker.ts'), copied);
     const args = ['--port', '0', '--grpc-port', '0', '--data', join(folder, 'grpc data')];
     const relay = spawn(join(bin, 'keruta-relay'), args, {
       env: { PATH: NEW_PATH },
@@ -119,7 +127,7 @@ describe('the bundle', () => {
       port = /127\.0\.0\.1:(\d+)","msg":"gRPC is served/.exec(said)?.[1];
       if (port !== undefined) break;
     }
-    const worker = [join(ROOT, 'examples/otto-worker.ts'), `127.0.0.1:${port}`, 'w', 't'];
+    const worker = [copied, `127.0.0.1:${port}`, 'w', 't'];
     const sent = spawnSync(process.execPath, worker, { input: 'one\ntwo\n', encoding: 'utf8' });
     assert.deepEqual({ code: sent.status, stderr: sent.stderr }, { code: 0, stderr: '' });
     const shown = run(join(bin, 'keruta-agent'), ['logs', 't', '--api-url', line.replace(/.* /, '')]);

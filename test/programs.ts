@@ -131,3 +131,11 @@ export function runAgent(context: Context, args: string[], options: AgentOptions
 export function relayEnv(relay: { url: string }, spool: string): Record<string, string> {
   return { KERUTA_API_URL: `${relay.url}/api/v1`, KERUTA_SPOOL_DIR: spool };
 }
+
+/**
+ * What an agent has said beside that its relay was away and is back: whether it says that of a restart depends on how
+ * long the machine took for it.
+ */
+export function apartFromAbsence(stderr: string): string {
+  return stderr.replaceAll(/^keruta-agent: (?:.* The log is kept and sent .*|connected to the relay again)\n/gm, '');
+}

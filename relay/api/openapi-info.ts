@@ -10,8 +10,9 @@ export function openapiInfo(version: string): FastifyDynamicSwaggerOptions['open
       description: [
         'Logs of jobs: read, searched, exported and written over HTTP. Times are ISO 8601 in UTC with milliseconds; line',
         'numbers count 1, 2, 3, … over all sources of a task. Whatever is missing is shown as a gap, never left out.',
-        'Every answer bears X-Request-Id; every error is the JSON of the schema Error. Live logs come over WebSocket at',
-        '/ws/tasks/{taskId}. GET answers HEAD, too.',
+        'Every answer bears X-Request-Id; every error is the JSON of the schema Error, or of the one that the routes of',
+        "Stratal's and Otto's APIs name. Live logs come over WebSocket at /ws/tasks/{taskId} and /ws, and where those",
+        'APIs have them. GET answers HEAD, too.',
       ].join(' '),
       license: { name: 'MIT', identifier: 'MIT' },
     },
