@@ -98,13 +98,15 @@ describe('the viewer', { skip: NO_BROWSER, timeout: 180_000 }, () => {
     assert.deepEqual(await messages(tab), ['failed']);
     await tab.getByLabel('Level').selectOption('all');
     await tab.getByLabel('Stream').selectOption({ label: 'system' });
+    await counted(tab, '1 / 4 lines');
     assert.deepEqual(await messages(tab), ['looked']);
     await tab.getByLabel('Stream').selectOption('all');
     await tab.getByLabel('Text').fill('ED');
+    await counted(tab, '3 / 4 lines');
     assert.deepEqual(await messages(tab), ['started', 'failed', 'looked']);
     await tab.getByLabel('Text').fill('nothing of the kind');
-    assert.deepEqual(await rows(tab), ['No line matches the filters']);
     await counted(tab, '0 / 4 lines');
+    assert.deepEqual(await rows(tab), ['No line matches the filters']);
     await tab.close();
   });
 
@@ -127,7 +129,7 @@ describe('the viewer', { skip: NO_BROWSER, timeout: 180_000 }, () => {
 
   test('does not begin by itself if it is not to', async () => {
     const tab = await show({ jobRunId: 'live', autoStart: false });
-    assert.deepEqual(await rows(tab), ['No logs yet']);
+    await tab.getByText('No logs yet').waitFor();
     await tab.getByRole('button', { name: 'Start' }).click();
     await tab.getByText('started').waitFor();
     await tab.close();
