@@ -70,6 +70,20 @@ test('who is behind another reader need not wait', async () => {
   await assert.rejects(waiting, { name: 'AbortError' });
 });
 
+test('who comes back behind another reader, both while nobody waits at the store, is not forgotten', async () => {
+  const { store, watch } = setUp();
+  const abort = new AbortController();
+  const [ahead, behind] = Array.from({ length: 2 }, () => watch.open('t', abort.signal));
+  const woken = [ahead, behind].map((watcher) => watcher.wait({ nextLine: 1, revision: 0 }));
+  store.move({ nextLine: 3 });
+  await Promise.all(woken);
+  const late = behind.wait({ nextLine: 2, revision: 0 });
+  const waiting = ahead.wait({ nextLine: 3, revision: 0 });
+  await late;
+  abort.abort();
+  await assert.rejects(waiting, { name: 'AbortError' });
+});
+
 test('a change of status wakes as a line does', async () => {
   const { store, watch } = setUp();
   const watcher = watch.open('t', new AbortController().signal);

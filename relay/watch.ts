@@ -165,6 +165,8 @@ class Topic {
     try {
       while (this.waiting.size > 0) {
         const past = this.#known;
+        this.#wakeBelow(past);
+        if (this.waiting.size === 0) break;
         await this.#store.wait(this.#task, past, signal);
         const early = this.#wokenAt + this.#wakeIntervalMs - performance.now();
         if (early > 0) await delay(early, undefined, { signal });
@@ -179,6 +181,15 @@ class Topic {
       const waiting = [...this.waiting];
       this.waiting.clear();
       for (const watcher of waiting) watcher.settle(error);
+    }
+  }
+
+  /** Wakes those for whom there is something already: somebody who has seen more came after them, while nobody waited. */
+  #wakeBelow({ nextLine, revision }: Past): void {
+    for (const watcher of this.waiting) {
+      if (watcher.past.nextLine >= nextLine && watcher.past.revision >= revision) continue;
+      this.waiting.delete(watcher);
+      watcher.settle();
     }
   }
 

@@ -76,6 +76,9 @@ export class MergedWatch {
     try {
       while (this.#waiting.size > 0) {
         const past = this.#known;
+        // Somebody who has seen more may have come after others, while nobody waited at the store: these are behind.
+        this.#wake(past - 1);
+        if (this.#waiting.size === 0) break;
         await this.#store.waitAll(past, signal);
         const early = this.#wokenAt + this.#wakeIntervalMs - performance.now();
         if (early > 0) await delay(early, undefined, { signal });
