@@ -46,6 +46,20 @@ test('a place that others have seen passed need not be waited for', async () => 
   await ahead;
 });
 
+test('who comes back behind another reader, both while nobody waits at the store, is not forgotten', async () => {
+  const head = new Head();
+  const watch = new MergedWatch({ store: head, tail: LOUD, wakeIntervalMs: 0 });
+  const [ahead, behind] = [watch.open({ signal: never }), watch.open({ signal: never })];
+  const woken = [ahead.wait(1), behind.wait(1)];
+  head.moveTo(3);
+  await Promise.all(woken);
+  const late = behind.wait(2);
+  const waiting = ahead.wait(3);
+  assert.equal(await late, 2);
+  head.moveTo(4);
+  await waiting;
+});
+
 test('readers of a group are passed on while it is quiet, and woken where it is not', async () => {
   const head = new Head();
   const tail = { end: 5, isQuiet: (group: string, position: number) => group === 'quiet' && position < tail.end };
