@@ -42,15 +42,18 @@ export function serveGrpc(parts: GrpcParts, port: number): GrpcServer {
     stop: async () => {
       listener.stop();
       const impatient = new AbortController();
-      // Of a store that stands still: what it was given is waited for where the senders stop.
-      await Promise.race([
-        calls.stop(),
-        delay(parts.stopPatienceMs ?? STOP_PATIENCE_MS, undefined, { signal: impatient.signal }),
-      ]);
-      impatient.abort();
-      sessions.destroy();
-      server.forceShutdown();
-      listener.cut();
+      try {
+        // Of a store that stands still: what it was given is waited for where the senders stop.
+        await Promise.race([
+          calls.stop(),
+          delay(parts.stopPatienceMs ?? STOP_PATIENCE_MS, undefined, { signal: impatient.signal }),
+        ]);
+      } finally {
+        impatient.abort();
+        sessions.destroy();
+        server.forceShutdown();
+        listener.cut();
+      }
     },
     connections: () => calls.streams,
   };
