@@ -3,6 +3,8 @@ import type { Readable } from 'node:stream';
 
 /** What one read may bring: a Linux pipe holds as much. */
 const BLOCK_BYTES = 64 * 1024;
+/** Room in front of a block for what was held back of the one before. */
+const HEADROOM_BYTES = 4 * 1024;
 /** Blocks kept for reuse: what a tee may hold, and a few more. */
 const KEPT_BLOCKS = 20;
 /**
@@ -21,6 +23,8 @@ export interface BlockReader {
    * failed, or was destroyed.
    */
   read(onBlock: (block: Buffer, release: () => void) => void): Promise<void>;
+  /** Bytes before each block that belong to it too, with nothing in them. */
+  readonly headroom: number;
   pause(): void;
   resume(): void;
   /** Ends reading; what is unread is lost. */
@@ -32,6 +36,7 @@ export interface BlockReader {
  * them would cost more than all else that the agent does.
  */
 export class DescriptorReader implements BlockReader {
+  readonly headroom = HEADROOM_BYTES;
   readonly #free: Buffer[] = [];
   readonly #socket: Socket;
   #onBlock: ((block: Buffer, release: () => void) => void) | undefined;
@@ -45,7 +50,7 @@ export class DescriptorReader implements BlockReader {
       readable: true,
       writable: false,
       onread: {
-        buffer: () => this.#free.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES),
+        buffer: () => this.#free.pop() ?? Buffer.allocUnsafeSlow(HEADROOM_BYTES + BLOCK_BYTES).subarray(HEADROOM_BYTES),
         callback: (bytes, buffer) => this.#take(bytes, buffer as Buffer),
       },
     });
@@ -93,6 +98,7 @@ export class DescriptorReader implements BlockReader {
 
 /** A stream that somebody else made: its buffers are not ours to use again. */
 export class StreamReader implements BlockReader {
+  readonly headroom = 0;
   readonly #stream: Readable;
 
   constructor(stream: Readable) {

@@ -214,7 +214,7 @@ class SourceCapture {
     this.#pipe = pipe;
     const stop = () => pipe.destroy();
     signal.addEventListener('abort', stop, { once: true });
-    const ended = pipe.read((block, release) => this.#take(block, release));
+    const ended = pipe.read((block, release) => this.#take(block, pipe.headroom, release));
     update();
     await ended;
     signal.removeEventListener('abort', stop);
@@ -240,11 +240,11 @@ class SourceCapture {
     }
   }
 
-  #take(block: Buffer, release: () => void): void {
+  #take(block: Buffer, headroom: number, release: () => void): void {
     this.blocks++;
     const time = Date.now();
     const held = this.#redactor.holding;
-    const clean = this.#redactor.push(block);
+    const clean = this.#redactor.push(block, headroom);
     if (!held || clean.length > 0) this.#redactorSince = time;
     if (clean.buffer === block.buffer && clean.length >= SMALL_BYTES) {
       this.#pass(clean, time, release);

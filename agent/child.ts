@@ -1,3 +1,4 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { StreamReader, type BlockReader } from './blocks.ts';
@@ -22,35 +23,15 @@ export interface Exit {
 
 /** Starts `program` with the agent's own stdin and environment. Rejects with a ScriptError if it can't be run. */
 export async function startChild(program: Program, workDir: string | undefined): Promise<Child> {
-  // Both take a while and neither needs the other.
-  const [pipes, { execa }] = await Promise.all([makePipes(), import('execa')]);
+  const pipes = await makePipes();
   try {
-    const subprocess = execa(program.file, program.args, {
-      cwd: workDir,
-      stdin: 'inherit',
-      stdout: pipes ? descriptor(pipes.stdout.writeFd) : 'pipe',
-      stderr: pipes ? descriptor(pipes.stderr.writeFd) : 'pipe',
-      // The bytes as they are; execa's own reading, splitting and waiting for pipes to close stay out of the way.
-      buffer: false,
-      encoding: 'buffer',
-      reject: false,
-      // Its own group, so that a signal reaches what the script started as well; and it outlives no decision of ours.
-      detached: true,
-      cleanup: false,
-    });
-    const { nodeChildProcess: child } = subprocess;
+    const child = spawned(program, workDir, [pipes?.stdout.writeFd ?? 'pipe', pipes?.stderr.writeFd ?? 'pipe']);
     const exited = new Promise<Exit>((resolve) => {
       child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
     });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', (error) => reject(notRun(program, workDir, error)));
-      // What spawn throws at once (E2BIG, ENOTDIR, …) becomes no event, but execa's result.
-      if (child.pid === undefined) {
-        void subprocess.then((result) =>
-          reject(notRun(program, workDir, (result.cause ?? result) as NodeJS.ErrnoException)),
-        );
-      }
     });
     const stdout = pipes?.stdout.reader ?? (child.stdout && new StreamReader(child.stdout));
     const stderr = pipes?.stderr.reader ?? (child.stderr && new StreamReader(child.stderr));
@@ -66,6 +47,20 @@ export async function startChild(program: Program, workDir: string | undefined):
   }
 }
 
+function spawned(program: Program, workDir: string | undefined, outputs: (number | 'pipe')[]): ChildProcess {
+  try {
+    return spawn(program.file, program.args, {
+      cwd: workDir,
+      stdio: ['inherit', ...outputs],
+      // Its own group, so that a signal reaches what the script started as well.
+      detached: true,
+    });
+  } catch (error) {
+    // E2BIG, ENOTDIR and some others become no event.
+    throw notRun(program, workDir, error as NodeJS.ErrnoException);
+  }
+}
+
 /** The exit code that a shell gives for a signal. */
 export function signalExitCode(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal];
@@ -78,11 +73,6 @@ function notRun(program: Program, workDir: string | undefined, error: NodeJS.Err
   }
   if (error.code === 'ENOENT') return new ScriptError(127, `${program.file}: not found`);
   return new ScriptError(126, `${program.file}: can't be run (${error.code ?? error.message})`);
-}
-
-/** execa takes any descriptor, but its types know those from 3 to 9 only. */
-function descriptor(fd: number): { value: 3; input: false } {
-  return { value: fd as 3, input: false };
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {

@@ -10,7 +10,10 @@ export class Compressor {
   #parts: Buffer[] = [];
   #onError: ((error: Error) => void) | undefined;
 
-  /** One call at a time. Keeps `raw` until it calls back; without memory for a compressor, with an error. */
+  /**
+   * One call at a time. Keeps `raw` until it calls back; without memory for a compressor, with an error. The body is
+   * good for as long as the callback runs: the next one takes its place.
+   */
   compress(raw: Buffer, done: (error: Error | undefined, body: Buffer) => void): void {
     const stream = (this.#stream ??= this.#open());
     let over = false;
@@ -19,7 +22,9 @@ export class Compressor {
       over = true;
       const parts = this.#parts;
       this.#parts = [];
-      done(error, parts.length === 1 ? parts[0] : Buffer.concat(parts));
+      const body = parts.length === 1 ? parts[0] : Buffer.concat(parts);
+      useOutputAgain(stream);
+      done(error, body);
     };
     this.#onError = finish;
     stream.write(raw, (error) => finish(error ?? undefined));
@@ -40,4 +45,13 @@ export class Compressor {
     });
     return stream;
   }
+}
+
+/**
+ * A stream writes its output behind what it wrote before, into a fresh buffer when one is full: every other body would
+ * be cut in two and take two trips, and collecting those buffers would cost the more. `_outOffset` is where it goes on;
+ * it is not public, and if it is called otherwise one day, all is as it would be without this.
+ */
+function useOutputAgain(stream: ZstdCompress): void {
+  (stream as ZstdCompress & { _outOffset: number })._outOffset = 0;
 }

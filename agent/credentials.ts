@@ -1,4 +1,3 @@
-import { readFile, stat } from 'node:fs/promises';
 import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { inTime } from './in-time.ts';
 
@@ -43,6 +42,8 @@ export async function readToken(path: string): Promise<string> {
 }
 
 async function readText(path: string): Promise<string> {
+  // Loaded by those only who have a file.
+  const { readFile, stat } = await import('node:fs/promises');
   try {
     const found = await stat(path);
     // Whoever opens a pipe waits for somebody to write it.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -70,6 +70,49 @@ class Harness {
       this.backlog.setAcked(chain);
     }
   }
+}
+
+test('a gap that comes with the end is in the spool with it, or not at all', async (t) => {
+  const harness = new Harness(t, testFolder(t));
+  const { backlog, spool } = harness;
+  harness.put(3);
+  backlog.begin();
+  await harness.until(() => backlog.spooled);
+  const write = t.mock.method(spool, 'write');
+  backlog.setEnd(
+    { exitCode: null, signal: null, reason: 'agent-died', endedAt: 1 },
+    { reason: 'agent-died', count: 1 },
+  );
+  await harness.until(() => backlog.spooled);
+  const batches = write.mock.calls.map(({ arguments: [{ records, end }] }) => [records.length, end?.reason]);
+  assert.deepEqual(batches, [[1, 'agent-died']]);
+});
+
+for (const [what, breakIt] of [
+  ['takes nothing in any more', () => Promise.resolve()],
+  [
+    "can't even be opened any more",
+    async ({ spool, backlog: { meta } }: Harness, path: string) => {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix);
+      writeFileSync(path, 'no database'.repeat(1000));
+      await assert.rejects(spool.open({ path, meta }));
+    },
+  ],
+] as const) {
+  test(`a spool that ${what} goes all the same when the relay has everything`, async (t) => {
+    const folder = testFolder(t);
+    const harness = new Harness(t, folder);
+    const { backlog, spool } = harness;
+    harness.put(3);
+    backlog.begin();
+    await harness.until(() => backlog.spooled);
+    t.mock.method(spool, 'write', () => Promise.reject(new Error('disk full')));
+    harness.put(1);
+    await harness.until(() => backlog.spoolProblem !== undefined);
+    await breakIt(harness, join(folder, 'x.spool'));
+    await backlog.close('destroy');
+    assert.deepEqual(readdirSync(folder), []);
+  });
 }
 
 test('a backlog of 200 MB stays out of memory, and comes back in order', async (t) => {

@@ -7,7 +7,7 @@ import { SpoolHealth, STALLED_AFTER_MS } from './spool-health.ts';
 import { SpoolReader } from './spool-reader.ts';
 import { EMPTY_CHAIN, moved, readRecord, type Chain, type SpoolRecord } from './spool-record.ts';
 import { SpoolWriter } from './spool-writer.ts';
-import { SpoolError, type Spool } from './spool.ts';
+import { BATCH_BYTES, SpoolError, type Spool } from './spool.ts';
 
 /**
  * A run's records on their way to the relay: taken from capture, written to the spool, read by the uplink in order,
@@ -15,6 +15,10 @@ import { SpoolError, type Spool } from './spool.ts';
  *
  * A record may be sent once the spool has it. If the spool fails (or takes too long), records are sent from memory,
  * the spool is tried again now and then, and beyond the bound the oldest ones become a gap, or `full` says so before.
+ *
+ * A spool is begun after a moment only (`spoolAfterMs`): most of what a short job says is at the relay by then, and if
+ * all of it is verified, there was nothing to keep. Until then records are sent from memory, and stay there though they
+ * are acknowledged; when the spool is begun, it comes into being with all of them.
  *
  * What was sent never changes: only records at or above `cursor` become gaps.
  */
@@ -42,6 +46,7 @@ export class Backlog {
   #shift = 0;
   #saidDropped = false;
   #closed = false;
+  #beginTimer: NodeJS.Timeout | undefined;
 
   /** Takes up a spool that is there, with what it knows. Rejects if it can't be opened. */
   static async resume(options: Omit<BacklogOptions, 'meta'>): Promise<Backlog> {
@@ -62,6 +67,7 @@ export class Backlog {
       onRetry: () => void this.#recover(),
       onChange: () => {
         this.#writer.settle();
+        if (!this.#health.trusted) this.#queue.dropBelow(this.acked.seq);
         this.#boundMemory();
         this.onChange();
       },
@@ -70,7 +76,13 @@ export class Backlog {
       spool: options.spool,
       health: this.#health,
       limitBytes: options.spoolLimitBytes,
-      state: () => ({ queue: this.#queue, acked: this.acked, epoch: this.epoch, end: this.end }),
+      state: () => ({
+        queue: this.#queue,
+        acked: this.acked,
+        epoch: this.epoch,
+        end: this.end,
+        urgent: this.full,
+      }),
       onWritten: () => {
         this.#boundSpool();
         this.#writer.write();
@@ -102,7 +114,9 @@ export class Backlog {
   /** All that was sent must leave room for what may be dropped. */
   get flightLimitBytes(): number {
     const { memoryLimitBytes, spoolLimitBytes } = this.#options;
-    return Math.min(spoolLimitBytes, this.#health.trusted ? Infinity : memoryLimitBytes) / 2;
+    const bytes = Math.min(spoolLimitBytes, this.#health.trusted ? Infinity : memoryLimitBytes) / 2;
+    // What was sent when the spool is begun goes into it as its first batch.
+    return this.#health.state === 'unopened' ? Math.min(bytes, UNSPOOLED_BYTES) : bytes;
   }
 
   /** Everything has been taken by `next`, and so may the end be sent. */
@@ -111,7 +125,7 @@ export class Backlog {
       this.end !== undefined &&
       this.cursor === this.nextSeq &&
       !this.#writer.rewriting &&
-      (this.#writer.endSpooled || !this.#health.trusted)
+      (this.#writer.endSpooled || !this.#health.awaited)
     );
   }
 
@@ -130,13 +144,17 @@ export class Backlog {
     return Math.max(0, this.nextSeq - this.acked.seq - (this.missing - this.acked.missing));
   }
 
-  /** Begins a new spool. A failure is the backlog's to handle. */
+  /** A new spool is begun when it is time. A failure is the backlog's to handle. */
   start(): void {
-    this.#health.begins();
-    this.#spool.open({ path: this.#options.path, meta: this.meta }).then(
-      () => this.#opened(),
-      (error: unknown) => this.#health.failed(error),
-    );
+    if (this.#options.spoolAfterMs === undefined) this.begin();
+    else this.#beginLater();
+  }
+
+  /** Begins a new spool now, if there is none. */
+  begin(): void {
+    if (this.#health.state !== 'unopened' || this.#closed) return;
+    clearInterval(this.#beginTimer);
+    this.#writer.open(this.#options.path, this.meta);
   }
 
   /** Takes capture's next chunk. */
@@ -159,20 +177,24 @@ export class Backlog {
     const { firstSeq, count, lines, textBytes, crc } = record;
     this.#queue.push({ firstSeq, count, lines, textBytes, crc, bytes });
     this.missing += record.count - record.lines;
+    if (this.#queue.waitingBytes > UNSPOOLED_BYTES || this.full) this.begin();
     this.#writer.write();
     this.#boundMemory();
   }
 
-  /** No more records come. */
-  setEnd(end: SpoolEnd): void {
+  /** No more records come, behind a last gap if one is given: the spool has both at once, or neither. */
+  setEnd(end: SpoolEnd, gap?: { reason: GapReason; count: number }): void {
     this.end = end;
+    if (gap !== undefined) this.putGap(gap.reason, gap.count);
+    // What is left to be said may be verified soon.
+    if (this.#health.state === 'unopened') this.#beginLater();
     this.#writer.write();
     this.onChange();
   }
 
   /** Takes the record at the cursor, which moves past it; undefined if it can't be sent yet, or there is none. */
   next(): QueuedRecord | undefined {
-    const readableSeq = this.#health.trusted ? this.#queue.spooledSeq : this.nextSeq;
+    const readableSeq = this.#health.awaited ? this.#queue.spooledSeq : this.nextSeq;
     if (this.#writer.rewriting || this.cursor >= readableSeq) return undefined;
     const record = this.cursor < this.#queue.firstSeq ? this.#older() : this.#queue.at(this.cursor);
     if (record) this.cursor = record.firstSeq + record.count;
@@ -183,7 +205,7 @@ export class Backlog {
   setAcked(chain: Chain): void {
     this.acked = chain;
     this.cursor = Math.max(this.cursor, chain.seq);
-    this.#queue.dropBelow(chain.seq);
+    this.#queue.dropBelow(this.#health.trusted ? Math.min(chain.seq, this.#queue.spooledSeq) : chain.seq);
     this.#writer.ackSoon();
     this.onChange();
   }
@@ -258,16 +280,29 @@ export class Backlog {
 
   /** Lets go of the spool; `destroy`: the relay has it all, it is deleted; `unverified`: it is marked so. */
   async close(how: 'keep' | 'destroy' | 'unverified'): Promise<void> {
-    if (how !== 'destroy') await this.#writer.finish({ unverified: how === 'unverified' });
+    if (how !== 'destroy') {
+      this.begin();
+      await this.#writer.finish({ unverified: how === 'unverified' });
+    } else if (this.#health.state === 'opening') await this.#writer.settled();
     this.#closed = true;
+    clearInterval(this.#beginTimer);
     this.#health.end();
     this.#writer.close();
+    // Also one that takes nothing in any more: what is in it would be sent once more, as another run.
     const closing =
-      this.#health.stalled || this.#health.state !== 'ok'
+      this.#health.stalled || (how !== 'destroy' && this.#health.state !== 'ok')
         ? this.#spool.terminate()
         : this.#spool.close(how === 'destroy' ? 'destroy' : 'keep');
     // A disk that hangs must not hold up the process's end.
     await inTime(closing, STALLED_AFTER_MS, () => undefined);
+  }
+
+  /** In turns: on a machine that has no time for us, what we wait for comes later, too. */
+  #beginLater(): void {
+    const { spoolAfterMs = 0 } = this.#options;
+    let turns = BEGIN_TURNS;
+    clearInterval(this.#beginTimer);
+    this.#beginTimer = setInterval(() => --turns === 0 && this.begin(), spoolAfterMs / BEGIN_TURNS).unref();
   }
 
   #resume(state: SpoolState): void {
@@ -372,11 +407,18 @@ export interface BacklogOptions {
   memoryLimitBytes: number;
   /** Lines that are not in the spool; no bound if absent. */
   bufferLines?: number;
+  /** When a new spool is begun; at once if absent. */
+  spoolAfterMs?: number;
   overflow: 'drop-oldest' | 'block';
   onWarning: (text: string) => void;
   /** ms since 1970 */
   now: () => number;
 }
+
+/** More is not sent or kept before there is a spool. Less than one batch of it, which comes into being with it. */
+const UNSPOOLED_BYTES = BATCH_BYTES / 4;
+
+const BEGIN_TURNS = 10;
 
 /** A little more than needed is dropped at once, so that it is not done again for every record. */
 const DROPPED_SHARE = 1 / 32;

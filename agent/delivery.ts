@@ -10,9 +10,8 @@ import { Spool } from './spool.ts';
 import { Uplink } from './uplink.ts';
 
 /**
- * Takes a run's chunks through the spool to the relay. Begins at once to start the spool's worker, to load the
- * WebSocket and to connect, all at the same time. Nothing that goes wrong here harms the script: it is said through
- * `onWarning`, and in what `end` answers.
+ * Takes a run's chunks through the spool to the relay. Begins at once to load the WebSocket and to connect. Nothing that
+ * goes wrong here harms the script: it is said through `onWarning`, and in what `end` answers.
  */
 export function startDelivery(options: DeliveryOptions): RunOutbox {
   return new RunOutbox(options);
@@ -36,7 +35,7 @@ export class RunOutbox implements Outbox {
     this.#options = options;
     this.#backlog = new Backlog({
       ...options,
-      spool: options.spool ?? new Spool(),
+      spool: new Spool(),
       path: spoolPath(spoolDir, run, task),
       meta: spoolMeta(options),
     });
@@ -110,6 +109,8 @@ export class RunOutbox implements Outbox {
     if (this.#uplink.connected && this.#connections === this.#cuts) this.#connections++;
     else if (!this.#uplink.connected && this.#connections > this.#cuts) this.#cuts++;
     if (this.#uplink.connected && this.#uplink.waits) void this.#bringEarlier();
+    // No relay takes anything soon.
+    if (this.#uplink.problem !== undefined) this.#backlog.begin();
     this.#uplink.pump();
     this.#drain?.update();
     this.#tell();
@@ -232,10 +233,10 @@ export interface LinkOptions extends DialOptions {
 }
 
 export interface DeliveryOptions extends LinkOptions, Omit<SpoolMeta, 'url'> {
-  /** One that is warm already, which saves time. */
-  spool?: Spool;
   spoolDir: string;
   spoolLimitBytes: number;
+  /** See `Backlog`. */
+  spoolAfterMs?: number;
   overflow: 'drop-oldest' | 'block';
   memoryLimitBytes: number;
   bufferLines?: number;

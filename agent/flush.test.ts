@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import Database from 'better-sqlite3';
 import { encodeLines } from '../shared/columns.ts';
 import { newUlid } from '../shared/ulid.ts';
 import { FakeRelay, linesOf } from './fake-relay.ts';
@@ -55,6 +56,21 @@ function options(
     ...more,
   };
 }
+
+test('a spool that its agent did not live to make holds nothing, and is removed', async (t) => {
+  const relay = await testRelay(t);
+  const spoolDir = testFolder(t);
+  const empty = spoolPath(spoolDir, newUlid(Date.now()), 't1');
+  const inWalMode = spoolPath(spoolDir, newUlid(Date.now()), 't1');
+  writeFileSync(empty, '');
+  const db = new Database(inWalMode);
+  db.pragma('journal_mode = WAL');
+  db.close();
+  leave(spoolDir, 1, { end: END });
+  const given = options(t, relay, { spoolDir });
+  assert.deepEqual(await flushTask(given, 't1'), { delivered: 1, remaining: 0, alive: 0, expired: 0 });
+  assert.deepEqual(readdirSync(spoolDir), []);
+});
 
 test('what an agent left with its end is delivered as it was', async (t) => {
   const relay = await testRelay(t);

@@ -6,6 +6,7 @@ import { closeBacklog, createUplink, startUplink, type LinkOptions } from './del
 import { Drain } from './delivery-drain.ts';
 import { Dialer, publicUrl, unverifiedWarning } from './dialer.ts';
 import { linkOptions, type LinkConfig } from './link-options.ts';
+import { UNBORN } from './spool-contract.ts';
 import { listSpools, runOf } from './spool-folder.ts';
 import { Spool, SpoolError } from './spool.ts';
 
@@ -64,6 +65,7 @@ async function flushSpools(
   // One after the other, the oldest first: a task's runs then arrive in their order.
   for (const path of paths) {
     const run = await flushSpool(options, path);
+    if (run === undefined) continue;
     summary[run.state]++;
     options.onRun?.(run);
     if (run.state === 'expired') options.onExpired?.(sentenceOf(run));
@@ -72,7 +74,8 @@ async function flushSpools(
   return summary;
 }
 
-async function flushSpool(options: FlushOptions, path: string): Promise<FlushedRun> {
+/** Undefined for one that its agent did not live to make: nothing was in it. */
+async function flushSpool(options: FlushOptions, path: string): Promise<FlushedRun | undefined> {
   const spool = new Spool();
   const writtenAt = lastWritten(path);
   let backlog: Backlog;
@@ -83,6 +86,7 @@ async function flushSpool(options: FlushOptions, path: string): Promise<FlushedR
   } catch (error) {
     await spool.terminate();
     const { code, message } = error as SpoolError;
+    if (code === UNBORN) return undefined;
     return {
       path,
       state: code === 'LOCKED' ? 'alive' : 'remaining',
@@ -145,8 +149,8 @@ async function deliver(options: FlushOptions, { backlog, path, writtenAt }: Open
   backlog.onChange = uplink.onChange = () => {
     if (uplink.connected && !backlog.end) {
       // Its agent died: lines were perhaps in its pipes and buffers. Not said before the relay said what it has.
-      backlog.putGap('agent-died', 1);
-      backlog.setEnd({ exitCode: null, signal: null, reason: 'agent-died', endedAt: writtenAt });
+      const end = { exitCode: null, signal: null, reason: 'agent-died' as const, endedAt: writtenAt };
+      backlog.setEnd(end, { reason: 'agent-died', count: 1 });
     }
     uplink.pump();
     drain.update();

@@ -1,4 +1,5 @@
 import { LEVELS, type Level } from '../shared/line.ts';
+import { LevelPrefix } from './level-prefix.ts';
 
 /**
  * A line's level, guessed from its first bytes. Whichever of these comes first in the line decides (level.test.ts holds
@@ -29,21 +30,34 @@ const KEYS = ['level', 'lvl', 'severity'];
 const LETTERS: Record<string, Level> = { V: 'DEBUG', D: 'DEBUG', I: 'INFO', W: 'WARN', E: 'ERROR', F: 'ERROR' };
 const JSON_LEVEL = /"(?:level|lvl|severity)"\s*:\s*(?:"([a-z]+)"|(\d+))/i;
 
-/** Words by the hash of their letters in lower case; a hit is compared letter by letter. */
-const byHash = new Map<number, { word: Buffer; level: number }>();
-for (const [level, words] of Object.entries(WORDS)) {
-  for (const word of words)
-    byHash.set(hashOf(word), { word: Buffer.from(word), level: LEVELS.indexOf(level as Level) });
-}
 /** Marks a key in the table of words: its level is the word behind the `=`. */
 const KEY = 9;
-for (const word of KEYS) byHash.set(hashOf(word), { word: Buffer.from(word), level: KEY });
+/** For this factor no two words share a place. */
+const HASH_FACTOR = 11;
+const PLACES = 256;
+
+interface Known {
+  word: Buffer;
+  level: number;
+}
+
+/** Words by the hash of their letters in lower case; a hit is compared letter by letter. */
+const known = new Array<Known | undefined>(PLACES).fill(undefined);
+for (const [level, words] of Object.entries(WORDS))
+  for (const word of words) register(word, LEVELS.indexOf(level as Level));
+for (const word of KEYS) register(word, KEY);
 const SHORTEST = 3;
 const LONGEST = 11;
 
+function register(word: string, level: number): void {
+  const place = hashOf(word) & (PLACES - 1);
+  if (known[place]) throw new Error(`${word} and ${known[place].word.toString()} share a place: take another factor`);
+  known[place] = { word: Buffer.from(word), level };
+}
+
 function hashOf(word: string): number {
   let hash = 0;
-  for (let i = 0; i < word.length; i++) hash = (Math.imul(hash, 31) + word.charCodeAt(i)) | 0;
+  for (let i = 0; i < word.length; i++) hash = (Math.imul(hash, HASH_FACTOR) + word.charCodeAt(i)) | 0;
   return hash;
 }
 
@@ -53,7 +67,6 @@ const COLON = 0x3a;
 const EQUALS = 0x3d;
 /** 1 for A to Z and a to z. */
 const LETTER = Uint8Array.from({ length: 256 }, (_, c) => (/[A-Za-z]/.test(String.fromCharCode(c)) ? 1 : 0));
-const PREFIX_BYTES = 96;
 
 /**
  * Finds levels in the lines of one source. Most programs put the level at the same place of every line, behind a
@@ -61,20 +74,15 @@ const PREFIX_BYTES = 96;
  * goes on behind it. The answer is that of a scan from the start: all digits are alike to it.
  */
 export class LevelDetector {
-  readonly #prefix = Buffer.alloc(PREFIX_BYTES);
-  #prefixLength = 0;
-  #prefixWords = 0;
+  readonly #prefix = new LevelPrefix();
 
   /** The level's index in LEVELS of the line bytes[start, end), or AMBIGUOUS. */
   detect(bytes: Buffer, start: number, end: number): number {
     if (bytes[start] === 0x7b && start < end) return jsonLevel(bytes, start, end);
     const limit = Math.min(end, start + WINDOW_BYTES);
-    let at = start;
-    let words = 0;
-    if (this.#prefixMatches(bytes, start, limit)) {
-      at += this.#prefixLength;
-      words = this.#prefixWords;
-    }
+    const expected = this.#prefix.matches(bytes, start, limit) ? start + this.#prefix.length : -1;
+    let at = expected === -1 ? start : expected;
+    let words = expected === -1 ? 0 : this.#prefix.words;
     while (at < limit) {
       const c = bytes[at];
       if (LETTER[c] === 0) {
@@ -86,37 +94,13 @@ export class LevelDetector {
       while (at < end && LETTER[bytes[at]] !== 0);
       const level = levelOfWord(bytes, start, end, word, at, words);
       if (level !== AMBIGUOUS) {
-        this.#remember(bytes, start, word, words);
+        if (word !== expected) this.#prefix.remember(bytes, start, word, words);
         return level;
       }
       // Single letters are parts of timestamps and of node names.
       if (at - word > 1 && ++words === WINDOW_WORDS) break;
     }
     return AMBIGUOUS;
-  }
-
-  #prefixMatches(bytes: Buffer, start: number, limit: number): boolean {
-    const length = this.#prefixLength;
-    if (length === 0 || start + length >= limit) return false;
-    const prefix = this.#prefix;
-    for (let i = 0; i < length; i++) {
-      const c = bytes[start + i];
-      const p = prefix[i];
-      if (c !== p && !(isDigit(c) && isDigit(p))) return false;
-    }
-    return true;
-  }
-
-  #remember(bytes: Buffer, start: number, word: number, words: number): void {
-    const length = word - start;
-    if (
-      length > PREFIX_BYTES ||
-      (length === this.#prefixLength && words === this.#prefixWords && this.#prefixMatches(bytes, start, word + 1))
-    )
-      return;
-    this.#prefix.set(bytes.subarray(start, word));
-    this.#prefixLength = length;
-    this.#prefixWords = words;
   }
 }
 
@@ -142,11 +126,11 @@ function levelOfWord(bytes: Buffer, start: number, end: number, word: number, be
 /** The level of a word in any case, KEY, or AMBIGUOUS. */
 function lookUp(bytes: Buffer, word: number, behind: number): number {
   let hash = 0;
-  for (let i = word; i < behind; i++) hash = (Math.imul(hash, 31) + (bytes[i] | 0x20)) | 0;
-  const known = byHash.get(hash);
-  if (known?.word.length !== behind - word) return AMBIGUOUS;
-  for (let i = word; i < behind; i++) if ((bytes[i] | 0x20) !== known.word[i - word]) return AMBIGUOUS;
-  return known.level;
+  for (let i = word; i < behind; i++) hash = (Math.imul(hash, HASH_FACTOR) + (bytes[i] | 0x20)) | 0;
+  const found = known[hash & (PLACES - 1)];
+  if (found?.word.length !== behind - word) return AMBIGUOUS;
+  for (let i = word; i < behind; i++) if ((bytes[i] | 0x20) !== found.word[i - word]) return AMBIGUOUS;
+  return found.level;
 }
 
 /** glog's `E0102 `, Android's `… 239 W Tag`. */
@@ -175,8 +159,9 @@ function jsonLevel(bytes: Buffer, start: number, end: number): number {
 }
 
 function levelNamed(word: string): number {
-  const known = byHash.get(hashOf(word.toLowerCase()));
-  return known?.word.toString() === word.toLowerCase() && known.level !== KEY ? known.level : AMBIGUOUS;
+  const lower = word.toLowerCase();
+  const found = known[hashOf(lower) & (PLACES - 1)];
+  return found?.word.toString() === lower && found.level !== KEY ? found.level : AMBIGUOUS;
 }
 
 function levelNumbered(number: number): number {

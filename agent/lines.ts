@@ -116,7 +116,11 @@ export class LineSplitter {
     const held = this.#held.subarray(0, this.#heldBytes);
     const lastReturn = held.lastIndexOf(RETURN);
     const cut =
-      lastReturn > 0 ? lastReturn : lastReturn === 0 && held.length === 1 ? 0 : utf8Boundary(held, held.length);
+      lastReturn > 0
+        ? lastReturn
+        : lastReturn === 0 && held.length === 1
+          ? 0
+          : utf8Boundary(held, Math.min(held.length, this.#maxPiece));
     if (cut === 0) return false;
     this.#shipHeld(cut, time);
     return true;
@@ -140,7 +144,8 @@ export class LineSplitter {
       const length = newline - at;
       const ordinary = plain && length <= this.#maxPiece && (length === 0 || block[newline - 1] !== RETURN);
       const ships = ordinary && (shipsAll || this.#ships(block, at, newline, time));
-      if (!ships || !this.#fits(length)) {
+      const fits = ships && this.#fits(length);
+      if (!fits) {
         if (copied < at) builder.copy(block, copied, at);
         copied = at;
       }
@@ -154,7 +159,7 @@ export class LineSplitter {
         copied = at = newline + 1;
         continue;
       }
-      if (!this.#fits(length)) this.#sink.seal();
+      if (!fits) this.#sink.seal();
       builder.mark(this.#sourceBits | (this.#levelOf(block, at, newline) << KIND_LEVEL_SHIFT), time, length);
       at = newline + 1;
     }

@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs';
+import { promisify } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import type { AgentConfig } from '../shared/options/agent-options.ts';
 import { startDelivery } from './delivery.ts';
@@ -9,7 +10,6 @@ import type { Delivery, Outbox, OutboxFigures } from './outbox.ts';
 import type { Pacer } from './pacer.ts';
 import { runOf, spoolsAmong } from './spool-folder.ts';
 import { STALLED_AFTER_MS } from './spool-health.ts';
-import { takeWarmSpool } from './warm-spool.ts';
 
 /** What only this run knows of itself. */
 export interface RunOptions {
@@ -43,7 +43,6 @@ export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOp
   if (unverified !== undefined) run.onWarning(unverified);
   return startDelivery({
     ...run,
-    spool: takeWarmSpool(),
     ...link,
     earlier: async (onProgress) => {
       if (!(await foundEarlier)) return;
@@ -59,6 +58,7 @@ export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOp
     command: mask(command),
     agentVersion: packageJson.version,
     spoolLimitBytes: config.spoolLimitBytes,
+    spoolAfterMs: SPOOL_AFTER_MS,
     overflow: config.overflow,
     memoryLimitBytes: config.memoryLimitBytes,
     bufferLines: config.bufferLines,
@@ -66,13 +66,16 @@ export function openOutbox(config: AgentConfig, { mask, command, ...run }: RunOp
   });
 }
 
+/** A thread of its own and a database cost more than all else that a job does which ends sooner. */
+const SPOOL_AFTER_MS = 100;
+
 /**
  * Whether earlier runs of the task left something. A folder that can't be read is the spool's to complain about, and one
  * on a disk that hangs is not waited for.
  */
 async function hasEarlier(folder: string, task: string, run: string): Promise<boolean> {
   try {
-    const names = await inTime(readdir(folder), STALLED_AFTER_MS, () => []);
+    const names = await inTime(promisify(readdir)(folder), STALLED_AFTER_MS, () => []);
     return spoolsAmong(folder, names, task).some((spool) => runOf(spool) !== run);
   } catch {
     return false;

@@ -4,15 +4,13 @@ import type { Chain } from './spool-record.ts';
 /** What the agent and its spool's worker say to each other, and the words in it. */
 export interface SpoolCalls {
   /**
-   * Takes the spool's lock, then opens the file, or makes it with `meta` if it is not there. Records at or above
-   * `truncateSeq` are forgotten. Throws a SpoolLocked error if another process has it.
+   * Takes the spool's lock, then opens the file, or makes it with `meta` if it is not there: in one step with `first`,
+   * so that it is not there without that. Records at or above `truncateSeq` are forgotten. Throws a SpoolLocked error if
+   * another process has it.
    */
-  open: (call: { path: string; meta?: SpoolMeta; truncateSeq?: number }) => SpoolState;
-  /** The records stand behind each other in `data`. Answers the bytes that are there. */
-  write: (call: Omit<SpoolBatch, 'records'> & { data: ArrayBuffer; sizes: number[] }) => {
-    data: ArrayBuffer;
-    bytes: number;
-  };
+  open: (call: { path: string; meta?: SpoolMeta; first?: PackedBatch; truncateSeq?: number }) => SpoolState;
+  /** Answers the bytes that are there. */
+  write: (call: PackedBatch) => { data: ArrayBuffer; bytes: number };
   read: (call: { fromSeq: number; maxBytes: number }) => {
     data: ArrayBuffer;
     records: { firstSeq: number; size: number }[];
@@ -28,6 +26,9 @@ export interface SpoolCalls {
   /** As `close`, and deletes the spool. */
   destroy: () => void;
 }
+
+/** The code of the error where a spool was never completely made, and so holds nothing: it is not there any more. */
+export const UNBORN = 'UNBORN';
 
 export interface SpoolState {
   meta: SpoolMeta;
@@ -73,6 +74,9 @@ export interface SpoolBatch {
   unverified?: boolean;
   limitBytes: number;
 }
+
+/** The records stand behind each other in `data`. */
+export type PackedBatch = Omit<SpoolBatch, 'records'> & { data: ArrayBuffer; sizes: number[] };
 
 export interface StoredRecord {
   firstSeq: number;

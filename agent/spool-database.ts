@@ -3,19 +3,24 @@ import Database from 'better-sqlite3';
 import type { SpoolMeta } from './spool-contract.ts';
 import { APPLICATION_ID, FORMAT_VERSION, SCHEMA } from './spool-schema.ts';
 
-/** Makes the database of a new spool, for the user alone. Throws if there is one. */
-export function createDatabase(path: string, meta: SpoolMeta): Database.Database {
+/** Makes the database of a new spool, for the user alone, with what `fill` puts into it. Throws if there is one. */
+export function createDatabase<T>(path: string, meta: SpoolMeta, fill: (db: Database.Database) => T): T {
   // SQLite gives -wal and -shm the mode of the file.
   closeSync(openSync(path, 'wx', 0o600));
   return opened(new Database(path), (db) => {
     // Nothing is lost if power fails while the file is empty.
     db.pragma('synchronous = OFF');
+    db.pragma(`page_size = ${PAGE_BYTES}`);
     db.pragma('journal_mode = WAL');
-    db.exec(SCHEMA);
-    db.pragma(`application_id = ${APPLICATION_ID}`);
-    db.pragma(`user_version = ${FORMAT_VERSION}`);
-    db.prepare('INSERT INTO meta VALUES (?, ?)').run('meta', JSON.stringify(meta));
-    return tuned(db);
+    const filled = db.transaction(() => {
+      db.exec(SCHEMA);
+      db.pragma(`application_id = ${APPLICATION_ID}`);
+      db.pragma(`user_version = ${FORMAT_VERSION}`);
+      db.prepare('INSERT INTO meta VALUES (?, ?)').run('meta', JSON.stringify(meta));
+      return fill(db);
+    })();
+    tuned(db);
+    return filled;
   });
 }
 
@@ -31,6 +36,20 @@ export function openDatabase(path: string, options: { readonly?: boolean }): Dat
   });
 }
 
+/** Whether whoever made the file died over it, or had no room: nothing was ever put into it. */
+export function isUnborn(path: string): boolean {
+  if (!existsSync(path)) return false;
+  const db = new Database(path, { fileMustExist: true });
+  try {
+    return db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
+  } catch {
+    // It is something else, and opening it will say what.
+    return false;
+  } finally {
+    db.close();
+  }
+}
+
 /** What `use` makes of an open database, which is closed if that fails. */
 export function opened<T>(db: Database.Database, use: (db: Database.Database) => T): T {
   try {
@@ -43,11 +62,13 @@ export function opened<T>(db: Database.Database, use: (db: Database.Database) =>
 
 function tuned(db: Database.Database): Database.Database {
   db.pragma('synchronous = NORMAL');
-  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-  db.pragma(`journal_size_limit = ${CHECKPOINT_PAGES * 4096}`);
+  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_BYTES / PAGE_BYTES}`);
+  db.pragma(`journal_size_limit = ${CHECKPOINT_BYTES}`);
   db.pragma('busy_timeout = 5000');
   return db;
 }
 
-/** 16 MiB: a checkpoint waits for the disk, so have few of them. */
-const CHECKPOINT_PAGES = 4096;
+/** Of a new spool: a flood's chunks have some 30 KiB, and every page is written by itself. */
+const PAGE_BYTES = 8192;
+/** A checkpoint waits for the disk, so have few of them. */
+const CHECKPOINT_BYTES = 16 * 1024 * 1024;

@@ -41,9 +41,13 @@ export class SpoolFile {
   /** Rows without bytes. */
   #stubs: number;
 
-  /** Makes a new spool, for the user alone. Throws if there is one. */
-  static create(path: string, meta: SpoolMeta): SpoolFile {
-    return opened(createDatabase(path, meta), (db) => new SpoolFile(path, db));
+  /** Makes a new spool, for the user alone, in one step with what is in it first. Throws if there is one. */
+  static create(path: string, meta: SpoolMeta, first?: SpoolBatch): SpoolFile {
+    return createDatabase(path, meta, (db) => {
+      const file = new SpoolFile(path, db);
+      if (first) file.write(first);
+      return file;
+    });
   }
 
   /** Opens a spool that is there; throws an Error that says why it can't. `readonly`: beside the agent that writes it. */

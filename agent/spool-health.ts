@@ -1,10 +1,10 @@
 /**
- * Whether the spool works: `opening`, `ok`, `failed` (it is tried again now and then) or `gone` (what it holds can't be
+ * Whether the spool works: `unopened` (there is none yet), `opening`, `ok`, `failed` (it is tried again now and then) or `gone` (what it holds can't be
  * had again). A disk that hangs is `stalled`, and treated as one that fails until it answers. The first trouble is said
  * to the user, the rest is not.
  */
 export class SpoolHealth {
-  state: 'opening' | 'ok' | 'failed' | 'gone' = 'opening';
+  state: 'unopened' | 'opening' | 'ok' | 'failed' | 'gone' = 'unopened';
   stalled = false;
   /** Why it does not work, in a sentence, while it doesn't. */
   problem: string | undefined;
@@ -21,9 +21,20 @@ export class SpoolHealth {
     this.#options = options;
   }
 
-  /** Records may wait for it. */
+  /** It has what it was given, or will have it; nothing speaks against it. */
   get trusted(): boolean {
-    return (this.state === 'opening' || this.state === 'ok') && !this.stalled;
+    return (this.state === 'unopened' || this.state === 'opening' || this.state === 'ok') && !this.stalled;
+  }
+
+  /** Records are to wait for it. */
+  get awaited(): boolean {
+    return this.trusted && this.state !== 'unopened';
+  }
+
+  /** It is being opened for the first time. */
+  opens(): void {
+    this.state = 'opening';
+    this.begins();
   }
 
   /** Something is asked of the disk. */

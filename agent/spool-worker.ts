@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort, type MessagePort } from 'node:worker_threads';
 import type { Lock } from '../shared/lock.ts';
 import { makeFolder } from '../shared/make-folder.ts';
-import type { SpoolCalls, SpoolState } from './spool-contract.ts';
+import { UNBORN, type PackedBatch, type SpoolBatch, type SpoolCalls, type SpoolState } from './spool-contract.ts';
+import { isUnborn } from './spool-database.ts';
 import { SpoolFile } from './spool-file.ts';
 import { removeSpoolLock, takeSpoolLock } from './spool-lock.ts';
 
@@ -14,6 +15,8 @@ import { removeSpoolLock, takeSpoolLock } from './spool-lock.ts';
 const port = parentPort as MessagePort;
 let lock: Lock | undefined;
 let file: SpoolFile | undefined;
+/** Where it is, also while it can't be opened. */
+let place: string | undefined;
 
 port.on('message', ({ id, op, call }: SpoolRequest) => {
   try {
@@ -26,30 +29,31 @@ port.on('message', ({ id, op, call }: SpoolRequest) => {
 });
 
 const calls: SpoolCalls = {
-  open({ path, meta, truncateSeq }) {
+  open({ path, meta, first, truncateSeq }) {
     // Opened again after trouble: the lock is never let go of while the run lives.
     file?.close();
     file = undefined;
     if (meta) makeFolder(dirname(path));
     lock ??= takeSpoolLock(path);
+    place = path;
     try {
-      file = meta && !existsSync(path) ? SpoolFile.create(path, meta) : SpoolFile.open(path);
-      if (truncateSeq !== undefined) file.truncate(truncateSeq);
+      if (isUnborn(path)) bury(path, meta);
+      const batch = first && unpacked(first);
+      if (meta && !existsSync(path)) file = SpoolFile.create(path, meta, batch);
+      else {
+        file = SpoolFile.open(path);
+        if (truncateSeq !== undefined) file.truncate(truncateSeq);
+        if (batch) file.write(batch);
+      }
       return state(file);
     } catch (error) {
       if (!meta) calls.close();
       throw error;
     }
   },
-  write({ data, sizes, ...batch }) {
-    const records: Buffer[] = [];
-    let at = 0;
-    for (const size of sizes) {
-      records.push(Buffer.from(data, at, size));
-      at += size;
-    }
-    opened().write({ ...batch, records });
-    return { data, bytes: opened().bytes };
+  write(batch) {
+    opened().write(unpacked(batch));
+    return { data: batch.data, bytes: opened().bytes };
   },
   read({ fromSeq, maxBytes }) {
     const stored = opened().read(fromSeq, maxBytes);
@@ -81,13 +85,33 @@ const calls: SpoolCalls = {
     }
   },
   destroy() {
-    const { path } = opened();
-    opened().destroy();
+    // It could never be made.
+    if (place === undefined) return;
+    if (file) file.destroy();
+    else removeFiles(place);
     file = undefined;
-    if (lock) removeSpoolLock(path, lock);
+    if (lock) removeSpoolLock(place, lock);
     lock = undefined;
   },
 };
+
+function unpacked({ data, sizes, ...batch }: PackedBatch): SpoolBatch {
+  let at = 0;
+  return { ...batch, records: sizes.map((size) => Buffer.from(data, (at += size) - size, size)) };
+}
+
+/** Removes what holds nothing, so that it can be made anew; where nobody makes it, its lock, too. */
+function bury(path: string, meta: unknown): void {
+  removeFiles(path);
+  if (meta) return;
+  if (lock) removeSpoolLock(path, lock);
+  lock = undefined;
+  throw Object.assign(new Error('was never completely created, and is removed'), { code: UNBORN });
+}
+
+function removeFiles(path: string): void {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+}
 
 function opened(): SpoolFile {
   if (!file) throw new Error('the spool is not open');

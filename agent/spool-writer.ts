@@ -1,5 +1,5 @@
 import type { RecordQueue } from './delivery-queue.ts';
-import type { SpoolBatch, SpoolEnd } from './spool-contract.ts';
+import type { SpoolBatch, SpoolEnd, SpoolMeta } from './spool-contract.ts';
 import type { SpoolHealth } from './spool-health.ts';
 import type { Chain } from './spool-record.ts';
 import { BATCH_BYTES, type Spool } from './spool.ts';
@@ -25,6 +25,9 @@ export class SpoolWriter {
   #ackDue = false;
   #ackTimer: NodeJS.Timeout | undefined;
   #unverifiedDue = false;
+  /** Runs for a while after a large batch has left. */
+  #rest: NodeJS.Timeout | undefined;
+  #finishing = false;
   #closed = false;
 
   constructor(options: SpoolWriterOptions) {
@@ -58,37 +61,66 @@ export class SpoolWriter {
     this.#ackSpooled = 0;
   }
 
+  /** Begins the spool, with all that there is by now: it has what was sent, or it is not there. */
+  open(path: string, meta: SpoolMeta): void {
+    const { health, spool } = this.#options;
+    health.opens();
+    const due = this.#due();
+    const opened = spool.open({ path, meta, first: due.batch }).then((state) => {
+      health.opened();
+      return state.bytes;
+    });
+    this.#carry(due, opened);
+  }
+
   /** Writes what there is to be written, if that is possible now. */
   write(): void {
-    const { health, spool, limitBytes, state } = this.#options;
+    const { health, spool, state } = this.#options;
     if (health.state !== 'ok' || this.#writing || this.#rewriting > 0 || this.#closed) return;
-    const { queue, acked, epoch, end: wholeEnd } = state();
-    const { spooledSeq, nextSeq } = queue;
-    if (acked.seq > spooledSeq) {
-      // Sent from memory and acknowledged meanwhile: the spool goes on behind it.
+    const { queue, acked, end, urgent } = state();
+    if (acked.seq > queue.spooledSeq && queue.firstSeq > queue.spooledSeq) {
+      // Sent from memory, acknowledged and let go of meanwhile: the spool goes on behind it.
       this.inBackground(this.rewrite(() => this.reset()));
       return;
     }
-    const records = queue.waiting(BATCH_BYTES);
-    const last = records.at(-1);
-    const writingSeq = last ? last.firstSeq + last.count : spooledSeq;
-    const end = this.endSpooled || writingSeq < nextSeq ? undefined : wholeEnd;
-    if (!last && !end && !this.#unverifiedDue && !(this.#ackDue && this.#ackSpooled < acked.seq)) return;
+    // What comes meanwhile is written with it.
+    const hurries = urgent || this.#finishing || end !== undefined || queue.waitingBytes >= BATCH_BYTES / 2;
+    if (this.#rest && !hurries) return;
+    const due = this.#due();
+    const { batch } = due;
+    if (batch.records.length === 0 && !batch.end && !batch.unverified && !(this.#ackDue && batch.acked)) return;
+    health.begins();
+    this.#carry(due, spool.write(batch));
+  }
+
+  /** What would be written now, and one past it. */
+  #due(): DueBatch {
+    const { limitBytes, state } = this.#options;
+    const { queue, acked, epoch, end } = state();
+    const waiting = queue.waiting(BATCH_BYTES);
+    const last = waiting.at(-1);
+    const seq = last ? last.firstSeq + last.count : queue.spooledSeq;
     const batch: SpoolBatch = {
-      records: records.map(({ bytes }) => bytes),
-      acked: acked.seq > this.#ackSpooled ? { seq: acked.seq, epoch } : undefined,
-      end,
+      records: waiting.map(({ bytes }) => bytes),
+      acked: acked.seq > this.#ackSpooled && acked.seq <= seq ? { seq: acked.seq, epoch } : undefined,
+      end: this.endSpooled || seq < queue.nextSeq ? undefined : end,
       unverified: this.#unverifiedDue,
       limitBytes,
     };
+    return { batch, seq };
+  }
+
+  /** `written` resolves with the spool's bytes when it has the batch. */
+  #carry({ batch, seq }: DueBatch, written: Promise<number>): void {
+    const { health } = this.#options;
     this.#writing = true;
-    this.#writingSeq = writingSeq;
-    health.begins();
-    spool.write(batch).then(
+    this.#writingSeq = seq;
+    this.#restAfter(batch);
+    written.then(
       (bytes) => {
         this.bytes = bytes;
-        this.#wrote(writingSeq, acked.seq);
-        if (end) this.endSpooled = true;
+        this.#wrote(seq, batch.acked?.seq ?? this.#ackSpooled);
+        if (batch.end) this.endSpooled = true;
         health.wrote();
         this.#written();
         this.#options.onWritten();
@@ -98,6 +130,17 @@ export class SpoolWriter {
         this.#written();
       },
     );
+  }
+
+  /** Keeps the next batch waiting for a while if this one is large. */
+  #restAfter({ records }: SpoolBatch): void {
+    clearTimeout(this.#rest);
+    this.#rest = undefined;
+    if (records.reduce((bytes, record) => bytes + record.length, 0) < LARGE_BYTES) return;
+    this.#rest = setTimeout(() => {
+      this.#rest = undefined;
+      this.write();
+    }, LARGE_EVERY_MS);
   }
 
   /** More was acknowledged: that is noted with the next records, or soon; at once where it makes room. */
@@ -121,6 +164,7 @@ export class SpoolWriter {
 
   /** Writes the last of it. */
   async finish({ unverified }: { unverified: boolean }): Promise<void> {
+    this.#finishing = true;
     await this.settled();
     this.#ackDue = true;
     this.#unverifiedDue = unverified;
@@ -132,6 +176,7 @@ export class SpoolWriter {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#ackTimer);
+    clearTimeout(this.#rest);
   }
 
   /** Who waits for the spool looks again. */
@@ -172,6 +217,7 @@ export class SpoolWriter {
   #wrote(seq: number, ackedSeq: number): void {
     const { queue, acked } = this.#options.state();
     queue.spooled(seq);
+    queue.dropBelow(Math.min(acked.seq, seq));
     queue.shrinkSpooled(CACHE_BYTES);
     this.#ackSpooled = Math.max(this.#ackSpooled, ackedSeq);
     // What was acknowledged meanwhile is as due as before.
@@ -190,13 +236,25 @@ export class SpoolWriter {
   }
 }
 
+interface DueBatch {
+  batch: SpoolBatch;
+  seq: number;
+}
+
 export interface SpoolWriterOptions {
   spool: Spool;
   health: SpoolHealth;
   /** Bytes that the records in the spool may take. */
   limitBytes: number;
   /** What is to be written, as it is now. */
-  state: () => { queue: RecordQueue; acked: Chain; epoch: string | undefined; end: SpoolEnd | undefined };
+  state: () => {
+    queue: RecordQueue;
+    acked: Chain;
+    epoch: string | undefined;
+    end: SpoolEnd | undefined;
+    /** The script waits for it. */
+    urgent: boolean;
+  };
   /** A batch is in the spool. */
   onWritten: () => void;
   onRewritten: () => void;
@@ -204,5 +262,11 @@ export interface SpoolWriterOptions {
 
 /** Records that are kept in memory although the spool has them: what was just written is about to be sent. */
 const CACHE_BYTES = 8 * 1024 * 1024;
+/**
+ * Batches of this many bytes follow each other no sooner than this: each costs the spool's thread, the socket and the
+ * relay a turn, and what prints so much is not read line by line.
+ */
+const LARGE_BYTES = 16 * 1024;
+const LARGE_EVERY_MS = 8;
 /** What was acknowledged is noted with the next records, or after this long. */
 const ACK_DELAY_MS = 1000;

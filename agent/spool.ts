@@ -1,7 +1,7 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { MAX_CHUNK_BYTES } from '../shared/chunk.ts';
 import { workerUrl } from '../shared/worker.ts';
-import type { SpoolBatch, SpoolCalls, SpoolState } from './spool-contract.ts';
+import type { PackedBatch, SpoolBatch, SpoolCalls, SpoolMeta, SpoolState } from './spool-contract.ts';
 import type { SpoolAnswer, SpoolRequest } from './spool-worker.ts';
 
 /** Bytes that one `write` takes, if it is more than one record. */
@@ -29,34 +29,23 @@ export class Spool {
   /** Goes to the worker with a batch and comes back with the answer. */
   #batch: ArrayBuffer | undefined;
 
-  /** Starts the worker, which takes longer than all else at the start of a run: the sooner the better. */
-  warm(): this {
-    try {
-      this.#worker ??= this.#start();
-    } catch {
-      // `open` fails for the same reason, and is where it can be dealt with.
-    }
-    return this;
-  }
-
-  open(call: Parameters<SpoolCalls['open']>[0]): Promise<SpoolState> {
+  /** `first` is written with a file that is made: at most BATCH_BYTES of records, or a single record. */
+  open({ first, ...call }: SpoolOpening): Promise<SpoolState> {
     try {
       this.#worker ??= this.#start();
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new SpoolError(String(error)));
     }
-    return this.#call('open', call);
+    if (!first) return this.#call('open', call);
+    const bytes = first.records.reduce((sum, record) => sum + record.length, 0);
+    return this.#call('open', { ...call, first: packed(first, new ArrayBuffer(bytes)) });
   }
 
   /** Takes at most BATCH_BYTES of records, or a single record. One write at a time. Resolves with the spool's bytes. */
-  async write({ records, ...rest }: SpoolBatch): Promise<number> {
+  async write(batch: SpoolBatch): Promise<number> {
     const data = this.#batch ?? new ArrayBuffer(BATCH_BYTES);
     this.#batch = undefined;
-    const into = Buffer.from(data);
-    let at = 0;
-    for (const record of records) at += record.copy(into, at);
-    const call = { ...rest, data, sizes: records.map((record) => record.length) };
-    const written = await this.#call('write', call, [data]);
+    const written = await this.#call('write', packed(batch, data), [data]);
     this.#batch = written.data;
     return written.bytes;
   }
@@ -111,6 +100,8 @@ export class Spool {
   }
 
   #start(): Worker {
+    // Loaded when there is a use for it, which a short job has not.
+    const { Worker } = process.getBuiltinModule('node:worker_threads');
     const worker = new Worker(workerUrl('spool-worker', import.meta.url), {
       // The parent's loaders and flags are none of its business, and cost it start-up time.
       execArgv: [],
@@ -160,4 +151,18 @@ export class Spool {
     this.#calls.clear();
     for (const { reject } of calls) reject(error);
   }
+}
+
+function packed({ records, ...rest }: SpoolBatch, data: ArrayBuffer): PackedBatch {
+  const into = Buffer.from(data);
+  let at = 0;
+  for (const record of records) at += record.copy(into, at);
+  return { ...rest, data, sizes: records.map((record) => record.length) };
+}
+
+interface SpoolOpening {
+  path: string;
+  meta?: SpoolMeta;
+  first?: SpoolBatch;
+  truncateSeq?: number;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { constants } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,21 @@ describe('tee', () => {
     await tee.flushed();
     closeSync(fd);
     assert.equal(readFileSync(path, 'utf8'), expected);
+  });
+
+  test('writes what a pipe has room for at once', async () => {
+    const path = fifo('room');
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const fd = openSync(path, 'w');
+    const tee = new Tee(fd, noError);
+    let released = false;
+    tee.write(Buffer.from('a line\n'), () => (released = true));
+    const block = Buffer.alloc(100);
+    assert.equal(block.toString('utf8', 0, readSync(reader, block)), 'a line\n');
+    assert.ok(released);
+    await tee.flushed();
+    closeSync(fd);
+    closeSync(reader);
   });
 
   test('is full while its reader does not read, and drains into one that begins to', async () => {

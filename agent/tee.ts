@@ -1,4 +1,4 @@
-import { write, writev } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, write, writeSync, writev } from 'node:fs';
 import type { Output } from './output.ts';
 
 /** Held for a reader slower than the script; above it the script waits, as it would without us. */
@@ -12,12 +12,15 @@ const RETRY_MS = 5;
 
 /**
  * Passes bytes on to one of the agent's own outputs. Node's streams write to pipes synchronously, and a slow reader
- * would then stop capture, signals and the link; this one writes on the thread pool. A reader that is gone (EPIPE)
- * ends the tee, never the job.
+ * would then stop capture, signals and the link. This one writes what a pipe has room for at once, since waking another
+ * thread for it would cost more than the write, and the rest on the thread pool. A reader that is gone (EPIPE) ends the
+ * tee, never the job.
  */
 export class Tee implements Output {
   onDrain: () => void = () => undefined;
   readonly #fd: number;
+  /** The same pipe, opened so that writing never waits; undefined where there is none. */
+  #ready: number | undefined;
   readonly #onError: (error: NodeJS.ErrnoException) => void;
   #queue: Entry[] = [];
   #queuedBytes = 0;
@@ -35,6 +38,7 @@ export class Tee implements Output {
    */
   constructor(fd: number, onError: (error: NodeJS.ErrnoException) => void, patienceMs?: number) {
     this.#fd = fd;
+    this.#ready = openReady(fd);
     this.#onError = onError;
     this.#patienceMs = patienceMs;
   }
@@ -48,13 +52,36 @@ export class Tee implements Output {
       release();
       return;
     }
-    this.#queue.push({ bytes, release });
-    this.#queuedBytes += bytes.length;
+    const written = this.#writing ? 0 : this.#writeReady(bytes);
+    if (written === bytes.length) {
+      release();
+      return;
+    }
+    this.#queue.push({ bytes: bytes.subarray(written), release });
+    this.#queuedBytes += bytes.length - written;
     if (!this.#writing) this.#next();
   }
 
+  /** What is written after this takes longer. */
   async flushed(): Promise<void> {
+    this.#closeReady();
     if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Writes what the pipe takes without waiting, and says how much that was. */
+  #writeReady(bytes: Buffer): number {
+    if (this.#ready === undefined) return 0;
+    try {
+      return writeSync(this.#ready, bytes);
+    } catch {
+      // It is full (EAGAIN); or what else is wrong shows when it is written to in the other way.
+      return 0;
+    }
+  }
+
+  #closeReady(): void {
+    if (this.#ready !== undefined) closeSync(this.#ready);
+    this.#ready = undefined;
   }
 
   #heldBytes(): number {
@@ -119,6 +146,7 @@ export class Tee implements Output {
 
   #stop(error: NodeJS.ErrnoException): void {
     this.#ended = true;
+    this.#closeReady();
     this.#queuedBytes = 0;
     // What is being written must not be used again.
     for (const { release } of this.#queue.splice(0).slice(this.#underWay)) release();
@@ -129,4 +157,15 @@ export class Tee implements Output {
 interface Entry {
   bytes: Buffer;
   release: () => void;
+}
+
+/** Non-blocking is a property of how a pipe was opened, which others share with us: so it is opened once more. */
+function openReady(fd: number): number | undefined {
+  try {
+    if (!fstatSync(fd).isFIFO()) return undefined;
+    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    // No /proc, not ours to open, or nobody reads.
+    return undefined;
+  }
 }

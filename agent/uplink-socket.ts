@@ -42,7 +42,17 @@ export class UplinkSocket implements Connection {
   }
 
   send(frame: Buffer | string): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#cork();
+    this.#socket.send(frame);
+  }
+
+  /** What is sent at once leaves in one write: each wakes the relay. */
+  #cork(): void {
+    const wire = this.#wire;
+    if (!wire || wire.writableCorked > 0) return;
+    wire.cork();
+    queueMicrotask(() => wire.uncork());
   }
 
   close(): void {

@@ -1,11 +1,23 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { execa, type ResultPromise } from 'execa';
 
 const ROOT = join(import.meta.dirname, '..');
 const PATIENCE_MS = 5000;
 /** Of what a program says on stderr, kept for the case that it fails. */
 const MAX_ERROR_CHARACTERS = 8192;
+
+/** What it prints is read as it comes, and how it ends is looked at, not thrown. */
+const HOW = {
+  stdin: 'ignore',
+  stdout: 'pipe',
+  stderr: 'pipe',
+  buffer: false,
+  reject: false,
+  detached: true,
+  extendEnv: false,
+} as const;
 
 /**
  * One of the project's programs as a process of its own, in its own process group, so that a Ctrl-C reaches it through
@@ -13,11 +25,12 @@ const MAX_ERROR_CHARACTERS = 8192;
  */
 export class Program {
   readonly #entry: string;
-  readonly #child: ChildProcess;
+  readonly #child: ResultPromise<typeof HOW>;
   /** Resolves when it has ended, however: the exit code, or null after a signal. Rejects if it could not be started. */
   readonly ended: Promise<number | null>;
   readonly #firstLine: Promise<string | undefined>;
   #errors = '';
+  #end: { exitCode?: number; signal?: string } | undefined;
 
   constructor(
     entry: 'agent/cli.ts' | 'relay/cli.ts',
@@ -25,24 +38,22 @@ export class Program {
     options: { cwd: string; env?: NodeJS.ProcessEnv },
   ) {
     this.#entry = entry;
-    this.#child = spawn(process.execPath, [join(ROOT, entry), ...args], {
-      cwd: options.cwd,
-      env: { ...foreignEnvironment(), ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
-    this.ended = new Promise((resolve, reject) => {
-      this.#child.once('error', reject);
-      this.#child.once('close', resolve);
+    const env = { ...foreignEnvironment(), ...options.env };
+    this.#child = execa(process.execPath, [join(ROOT, entry), ...args], { ...HOW, cwd: options.cwd, env });
+    this.ended = this.#child.then((end) => {
+      const { exitCode, signal, cause } = end;
+      if (exitCode === undefined && signal === undefined) throw new Error(`${entry} was not started`, { cause });
+      this.#end = { exitCode, signal };
+      return exitCode ?? null;
     });
     // Whoever waits for it hears of it.
     this.ended.catch(() => undefined);
-    // Should we end without having stopped it.
+    // Should we end without having stopped it: it is in a group of its own, which a library leaves alone.
     process.once('exit', () => this.#signal('SIGKILL'));
-    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#errors = (this.#errors + text).slice(-MAX_ERROR_CHARACTERS);
     });
-    this.#firstLine = firstLineOf(this.#child);
+    this.#firstLine = firstLineOf(this.#child.stdout);
   }
 
   /** What it said on stderr. */
@@ -52,8 +63,8 @@ export class Program {
 
   /** How it ended, and what it had to say. */
   get fate(): string {
-    const { exitCode, signalCode } = this.#child;
-    const how = signalCode === null ? `with exit code ${exitCode}` : `by ${signalCode}`;
+    const { exitCode, signal } = this.#end ?? {};
+    const how = signal === undefined ? `with exit code ${exitCode}` : `by ${signal}`;
     return this.errors === '' ? how : `${how}, saying: ${this.errors}`;
   }
 
@@ -75,12 +86,11 @@ export class Program {
   }
 
   #signal(signal: NodeJS.Signals): void {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill(signal);
+    if (this.#end === undefined) this.#child.kill(signal);
   }
 }
 
-async function firstLineOf({ stdout }: ChildProcess): Promise<string | undefined> {
-  if (stdout === null) return undefined;
+async function firstLineOf(stdout: Readable): Promise<string | undefined> {
   let first: string | undefined;
   for await (const line of createInterface({ input: stdout })) {
     first = line;

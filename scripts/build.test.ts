@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -75,9 +85,12 @@ describe('an older Node', () => {
   const skip = old ? false : `there is no older Node at ${OLD_NODE}`;
 
   test('in PATH is refused with a sentence', { skip }, () => {
-    const result = run(join(dist, 'keruta-agent'), ['--version'], { path: '/usr/bin:/bin' });
-    const stderr = `keruta-agent needs Node.js 22.19 or newer; the node in PATH is ${version}.\n`;
-    assert.deepEqual(result, { code: 2, stdout: '', stderr });
+    const agent = run(join(dist, 'keruta-agent'), ['--version'], { path: '/usr/bin:/bin' });
+    const agentSays = `keruta-agent needs Node.js 22.19 or newer; this is ${version}.\n`;
+    assert.deepEqual(agent, { code: 2, stdout: '', stderr: agentSays });
+    const relay = run(join(dist, 'keruta-relay'), ['--version'], { path: '/usr/bin:/bin' });
+    const relaySays = `keruta-relay needs Node.js 22.19 or newer; the node in PATH is ${version}.\n`;
+    assert.deepEqual(relay, { code: 2, stdout: '', stderr: relaySays });
   });
 
   test('started by hand is refused with a sentence', { skip }, () => {
@@ -146,6 +159,37 @@ describe('the bundle', () => {
     rmSync(cache);
   });
 
+  test('runs no code from a cache that is damaged, and makes a new one', () => {
+    const cache = join(dist, '.cache');
+    rmSync(cache, { recursive: true, force: true });
+    run(join(bin, 'keruta-agent'), ['--version']);
+    const [name] = readdirSync(cache);
+    const kept = readFileSync(join(cache, name));
+    for (const damage of [kept.subarray(0, 3), kept.subarray(0, kept.length / 2), flipped(kept)]) {
+      writeFileSync(join(cache, name), damage);
+      const { code, stderr } = run(join(bin, 'keruta-agent'), ['--version']);
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+      assert.ok(readFileSync(join(cache, name)).length > kept.length / 2);
+      assert.deepEqual(readdirSync(cache), [name]);
+    }
+  });
+
+  const dash = existsSync('/bin/dash') ? false : 'there is no /bin/dash on this machine';
+  test('gives the script the pipes that a shell has made, and nothing else of them', { skip: dash }, () => {
+    const script = `
+      echo out > /dev/stdout; echo err > /dev/stderr
+      for fd in 3 4; do [ ! -e /proc/$$/fd/$fd ] || echo "$fd is open"; done
+      echo "told: $KERUTA_PIPES"`;
+    // Without a mkfifo in PATH.
+    const path = join(folder, 'few');
+    mkdirSync(path);
+    symlinkSync('/bin/sh', join(path, 'sh'));
+    symlinkSync(process.execPath, join(path, 'node'));
+    const args = ['execute', '--task-id', 't3', '--disable-log-streaming', '--', 'sh', '-c', script];
+    const { stdout, stderr } = run('/bin/dash', [join(dist, 'keruta-agent'), ...args], { path });
+    assert.deepEqual({ stdout, stderr }, { stdout: 'out\ntold: \n', stderr: 'err\n' });
+  });
+
   test('leaves SIGUSR1 to the script and opens no inspector', { timeout: 60_000 }, async () => {
     const script = 'trap "echo got it; exit 0" USR1; echo ready; while :; do sleep 0.05; done';
     const args = ['execute', '--task-id', 't2', '--disable-log-streaming', '--', 'sh', '-c', script];
@@ -166,3 +210,10 @@ describe('the bundle', () => {
     assert.doesNotMatch(stderr, /Debugger|inspector/);
   });
 });
+
+/** The same bytes but for one bit. */
+function flipped(bytes: Buffer): Buffer {
+  const other = Buffer.from(bytes);
+  other[bytes.length >>> 1] ^= 1;
+  return other;
+}

@@ -6,11 +6,11 @@ interface Launched {
 }
 
 /**
- * What `keruta-agent` is: a POSIX shell script that starts Node with the flags that can't be set from inside. It looks
- * at the version first, since an older Node would stop at a flag that it doesn't know; `node --version` takes 4 ms.
+ * What `keruta-agent` is: a POSIX shell script that starts Node with the flags that can't be set from inside. Of
+ * `newFlags` one is unknown to an older Node, which would stop at it; then the version is looked at first, which takes
+ * 4 ms. Else the entry does it (below).
  */
-export function launcher({ name, node, entry, flags }: Launched & { entry: string; flags: string[] }): string {
-  const [major, minor] = node.split('.');
+export function launcher({ name, node, entry, flags, newFlags, pipes = false }: Launched & Launcher): string {
   return `#!/bin/sh
 # npm starts this by a symbolic link; what it needs lies beside the file itself.
 case $0 in */*) self=$0 ;; *) self=./$0 ;; esac
@@ -19,50 +19,123 @@ while [ -h "$self" ]; do
   case $link in /*) self=$link ;; *) self=\${self%/*}/$link ;; esac
 done
 
-version=$(node --version 2>/dev/null)
+if ! command -v node >/dev/null 2>&1; then
+  echo "${name} needs Node.js ${node} or newer, and there is no node in PATH." >&2
+  exit 2
+fi
+${newFlags ? versionCheck(name, node) : ''}
+${pipes ? PIPES : ''}exec node ${flags.join(' ')} "\${self%/*}/${entry}" "$@"
+`;
+}
+
+interface Launcher {
+  entry: string;
+  flags: string[];
+  newFlags: boolean;
+  /** Leaves two pipes to `execute`, at 3 and 4 (agent/pipes.ts). */
+  pipes?: boolean;
+}
+
+/**
+ * Most shells make a pipe of a short here-document, without starting a process for it. Where one can't, the agent makes
+ * its own. With `command` a shell goes on after that.
+ */
+const PIPES = `if [ "$1" = execute ] && { command exec 3<<3 4<<4; } 2>/dev/null
+3
+4
+then
+  export KERUTA_PIPES=$$
+fi
+`;
+
+function versionCheck(name: string, node: string): string {
+  const [major, minor] = node.split('.');
+  return `
+version=$(node --version)
 digits=\${version#v}
 major=\${digits%%.*}
 minor=\${digits#*.}
 minor=\${minor%%.*}
-case $major.$minor in
-  *[!0-9.]* | .* | *.)
-    echo "${name} needs Node.js ${node} or newer, and there is no node in PATH." >&2
-    exit 2
-    ;;
-esac
 if [ "$major" -lt ${major} ] || { [ "$major" -eq ${major} ] && [ "$minor" -lt ${minor} ]; }; then
   echo "${name} needs Node.js ${node} or newer; the node in PATH is $version." >&2
   exit 2
 fi
-
-exec node ${flags.join(' ')} "\${self%/*}/${entry}" "$@"
 `;
-}
-
-interface Entry {
-  /** The module with the program. */
-  main: string;
-  /** Whether the program passes SIGUSR1 on to another. */
-  passesSignals: boolean;
 }
 
 /**
  * The module that Node is started with, in words that any Node with modules understands: a bundle started by hand on
- * an old Node says so, instead of failing at the first thing that it lacks.
+ * an old Node says so, instead of failing at the first thing that it lacks. `main` is the module with the program.
  *
  * What V8 makes of the code is kept beside it, which saves a tenth of a short run: whoever can write there could as
  * well change the code itself. Where nobody may write, or for another Node than the one that wrote, it is as without.
  */
-export function entryScript({ name, node, main, passesSignals }: Launched & Entry): string {
-  const [major, minor] = node.split('.');
-  // Node opens its inspector at a SIGUSR1 that has no listener. This one is there before anything else and stays.
-  const listen = passesSignals ? "process.on('SIGUSR1', function () {});\n" : '';
-  return `${listen}var version = process.versions.node.split('.');
-if (+version[0] < ${major} || (+version[0] === ${major} && +version[1] < ${minor})) {
-  process.stderr.write('${name} needs Node.js ${node} or newer; this is ' + process.version + '.\\n');
-  process.exit(2);
-}
+export function entryScript({ name, node, main }: Launched & { main: string }): string {
+  return `${refusal(name, node)}
 process.getBuiltinModule('module').enableCompileCache(import.meta.dirname + '/.cache');
 import('./${main}');
 `;
+}
+
+/**
+ * The same for a program that passes SIGUSR1 on to another, and whose `main` is one script (scripts/lean-agent.ts).
+ *
+ * Node's own cache knows of the first run only what it keeps for all later ones. Here `execute` has one of its own, so
+ * that it has what a run needs, whatever came first. A name says which build and which Node it is of; V8 looks
+ * at its own version and flags again. Behind the bytes stands their CRC-32: what is damaged must not be run.
+ */
+export function cachedEntryScript({ name, node, main, build }: Launched & { main: string; build: string }): string {
+  return `// Node opens its inspector at a SIGUSR1 that has no listener. This one is there before anything else and stays.
+process.on('SIGUSR1', function () {});
+${refusal(name, node)}
+var builtin = process.getBuiltinModule;
+var fs = builtin('fs');
+var Script = builtin('vm').Script;
+var crc32 = builtin('zlib').crc32;
+var file = import.meta.dirname + '/${main}';
+var folder = import.meta.dirname + '/.cache';
+var command = process.argv[2] === 'execute' ? 'execute' : 'others';
+var kept = [folder + '/' + command, '${build}', process.version, process.arch].join('-');
+
+function cached() {
+  try {
+    var bytes = fs.readFileSync(kept);
+    var end = bytes.length - 4;
+    return bytes.readUInt32LE(end) === crc32(bytes.subarray(0, end)) ? bytes.subarray(0, end) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function keep() {
+  try {
+    fs.mkdirSync(folder, { recursive: true });
+    fs.accessSync(folder, fs.constants.W_OK);
+    var bytes = script.createCachedData();
+    var crc = Buffer.alloc(4);
+    crc.writeUInt32LE(crc32(bytes));
+    var own = kept + '.' + process.pid;
+    fs.writeFileSync(own, Buffer.concat([bytes, crc]));
+    fs.renameSync(own, kept);
+  } catch {
+    // It goes without.
+  }
+}
+
+// What esbuild writes is ASCII.
+var source = fs.readFileSync(file, 'latin1');
+var cachedData = cached();
+var script = new Script(source, { filename: file, cachedData: cachedData });
+if (cachedData === undefined || script.cachedDataRejected) process.on('exit', keep);
+script.runInThisContext()(builtin('module').createRequire(import.meta.url), file);
+`;
+}
+
+function refusal(name: string, node: string): string {
+  const [major, minor] = node.split('.');
+  return `var version = process.versions.node.split('.');
+if (+version[0] < ${major} || (+version[0] === ${major} && +version[1] < ${minor})) {
+  process.stderr.write('${name} needs Node.js ${node} or newer; this is ' + process.version + '.\\n');
+  process.exit(2);
+}`;
 }

@@ -59,7 +59,7 @@ export async function startRelay(context: Context, data: string, options: RelayO
   const stdout = new Output(child.stdout);
   let url: string;
   try {
-    [url] = await stdout.has(/http:\/\/[\d.]+:\d+(?=\n)/);
+    [url] = await stdout.has(/https?:\/\/[\d.]+:\d+(?=\n)/);
   } catch (error) {
     throw new Error(`the relay ended before it was ready: ${await stderr.all()}`, { cause: error });
   }

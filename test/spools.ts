@@ -24,3 +24,20 @@ export function spooledLines(folder: string): number {
     spool.close();
   }
 }
+
+/** How far a spool is: one past its last record, and whether it has its end. Undefined if it was never a whole one. */
+export function spoolState(path: string): { nextSeq: number; ended: boolean } | undefined {
+  let spool: SpoolFile;
+  try {
+    spool = SpoolFile.open(path, { readonly: true });
+  } catch (error) {
+    if (/never completely created|is no spool|has format 0|no such table/.test((error as Error).message))
+      return undefined;
+    throw error;
+  }
+  try {
+    return { nextSeq: spool.nextSeq, ended: spool.end !== undefined };
+  } finally {
+    spool.close();
+  }
+}

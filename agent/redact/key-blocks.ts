@@ -48,17 +48,20 @@ export class KeyBlocks {
   #outside(block: Buffer, at: number, parts: Buffer[]): number {
     const rest = at === 0 ? block : block.subarray(at);
     const begun = this.#begun.length;
-    const text = begun === 0 ? rest : Buffer.concat([this.#begun, rest]);
-    const end = endOfMark(text);
+    // Enough to see what has begun to its end: a copy of all for each of many marks would take a block's length squared.
+    const joined = begun === 0 ? rest : Buffer.concat([this.#begun, rest.subarray(0, MAX_MARK_BYTES)]);
+    const joinedEnd = begun === 0 ? -1 : endOfMark(joined);
+    const end = joinedEnd === -1 ? endOfMark(rest) : joinedEnd - begun;
     if (end === -1) {
       parts.push(rest);
+      const text = rest.length <= MAX_MARK_BYTES ? joined : rest;
       this.#begun = Buffer.from(text.subarray(startOfMark(text)));
       return block.length;
     }
-    parts.push(rest.subarray(0, end - begun));
+    parts.push(rest.subarray(0, end));
     this.#begun = NOTHING;
     this.#key = new KeyLines();
-    return at + end - begun;
+    return at + end;
   }
 }
 

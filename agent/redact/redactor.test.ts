@@ -14,10 +14,29 @@ const AWS = 'AKIAIOSFODNN7EXAMPLE';
 const SLACK = 'xoxb-1234567890-abcdef';
 const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmN-_x';
 
+/** The parts one after the other; the same comes out where parts have room before them, enough or too little. */
 function redactParts(parts: readonly Buffer[], secrets: SecretSet): string {
-  const redactor = new Redactor(secrets);
-  return Buffer.concat([...parts.map((part) => Buffer.from(redactor.push(part))), redactor.end()]).toString('latin1');
+  const [plain, roomy] = [0, 8].map((headroom) => {
+    const redactor = new Redactor(secrets);
+    const clean = parts.map((part) => Buffer.from(redactor.push(behindRoom(part, headroom), headroom)));
+    return Buffer.concat([...clean, redactor.end()]).toString('latin1');
+  });
+  assert.strictEqual(roomy, plain);
+  return plain;
 }
+
+function behindRoom(part: Buffer, headroom: number): Buffer {
+  return Buffer.concat([Buffer.from('password'.slice(0, headroom)), part]).subarray(headroom);
+}
+
+test('what was held is put in front of the next block instead of copying that', () => {
+  const redactor = new Redactor(compileSecrets(['password1']));
+  redactor.push(Buffer.from('a line\npass'));
+  const block = behindRoom(Buffer.from(' or fail\n'), 4);
+  const clean = redactor.push(block, 4);
+  assert.strictEqual(clean.toString(), 'pass or fail\n');
+  assert.strictEqual(clean.buffer, block.buffer);
+});
 
 describe('what is masked, however it is cut', () => {
   const rows: { secrets: string[]; text: string; masked: string; why: string }[] = [

@@ -28,9 +28,11 @@ export class Redactor {
   /**
    * Takes the next bytes and returns what may leave. Overlapping secrets become one mask. If there is nothing to mask
    * and nothing was held, that is the block or the beginning of it, not a copy. Keeps no reference to the block.
+   * `headroom`: so many bytes before the block may be written to, which saves copies of it.
    */
-  push(block: Buffer): Buffer {
-    return this.#masker.push(this.#keys.push(block));
+  push(block: Buffer, headroom = 0): Buffer {
+    const clean = this.#keys.push(block);
+    return this.#masker.push(clean, clean === block ? headroom : 0);
   }
 
   /**

@@ -45,6 +45,7 @@ export function occurrences(text: Buffer, forms: readonly Buffer[]): { start: nu
 }
 
 const SHAPES = [
+  /(?<secret>krt_[A-Za-z0-9]{69,})/dy,
   /(?<secret>(?:gh[pours]_|github_pat_)\w{36,})/dy,
   /(?<secret>A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16,})/dy,
   /(?<secret>x(?:ox[abcdeprs]|app)-[A-Za-z0-9-]{10,})/dy,

@@ -32,9 +32,10 @@ export class SecretMasker {
   /**
    * Takes the next bytes and returns what may leave. Overlapping secrets become one mask. If there is nothing to mask
    * and nothing was held, that is the block or the beginning of it, not a copy. Keeps no reference to the block.
+   * `headroom`: so many bytes before the block may be written to; what was held then stands there.
    */
-  push(block: Buffer): Buffer {
-    const text = this.#kept.length === 0 ? block : Buffer.concat([this.#kept, block]);
+  push(block: Buffer, headroom = 0): Buffer {
+    const text = joined(this.#kept, block, headroom);
     if (this.#tail !== 0) this.#continueMask(text);
     const findings = this.#secrets.find(text, false);
     return this.#leave(text, findings, findings.emitTo);
@@ -92,4 +93,13 @@ export class SecretMasker {
     this.#masked = Math.max(0, masked - keepFrom);
     return parts.length === 1 ? parts[0] : Buffer.concat(parts);
   }
+}
+
+/** Both behind each other: in front of the block itself, if there is the room, since copying a block costs much. */
+function joined(kept: Buffer, block: Buffer, headroom: number): Buffer {
+  if (kept.length === 0) return block;
+  if (kept.length > headroom) return Buffer.concat([kept, block]);
+  const text = Buffer.from(block.buffer, block.byteOffset - kept.length, kept.length + block.length);
+  kept.copy(text);
+  return text;
 }
