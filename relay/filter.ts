@@ -3,10 +3,10 @@ import { FLAG_METADATA, type ChunkHeader } from '../shared/chunk.ts';
 import type { Lines } from '../shared/columns.ts';
 import { KerutaError } from '../shared/errors.ts';
 import { LEVELS, pairOf, PAIRS, SOURCES, type Level, type Source } from '../shared/line.ts';
-import { foldCase } from './fold.ts';
 import { requiredLiteral } from '../shared/literal.ts';
 import { metadataMatcher } from './metadata.ts';
 import type { StoredChunk, Wants } from './store/store.ts';
+import { TextSearch } from './text-search.ts';
 
 /** Which lines a reader wants. What is absent, or an empty list, excludes nothing; all that is there must hold. */
 export interface FilterSpec {
@@ -34,6 +34,8 @@ type Runs = StoredChunk['runs'];
 export type Matches = Uint32Array | undefined;
 
 export interface Filter {
+  /** What it was compiled from. */
+  spec: FilterSpec;
   /** The same text for filters that let the same lines through. */
   key: string;
   /** What the store may rule out by headers alone. */
@@ -88,7 +90,7 @@ function compile(spec: FilterSpec) {
   const { from = -Infinity, to = Infinity } = spec;
   const meta = Object.keys(spec.meta ?? {}).length > 0 ? spec.meta : undefined;
   return {
-    ...{ pairs, from, to, meta },
+    ...{ spec, pairs, from, to, meta },
     needles: compileTexts(spec.text ?? []),
     regex: spec.regex ? compileRegex(spec.regex) : undefined,
     hasMeta: meta && metadataMatcher(meta),
@@ -97,7 +99,7 @@ function compile(spec: FilterSpec) {
 }
 
 function filterOf(compiled: Compiled, runs: ReadonlySet<string> | undefined): Filter {
-  const { pairs, from, to, needles, regex, meta, hasMeta, key } = compiled;
+  const { spec, pairs, from, to, needles, regex, meta, hasMeta, key } = compiled;
   const searches = needles.length > 0 || regex !== undefined || meta !== undefined;
 
   const judge = (header: ChunkHeader, chunkRuns?: Runs): Verdict => {
@@ -114,13 +116,14 @@ function filterOf(compiled: Compiled, runs: ReadonlySet<string> | undefined): Fi
 
   const match = (lines: Lines, first: number, end: number, chunkRuns?: Runs): Matches => {
     const hits = new Hits(first, end);
+    // First what finds least and costs least for each line.
+    if (needles.length > 0 && !hits.keepMarked(findTexts(lines, first, end, needles))) return NONE;
+    if (regex?.literal && !hits.keepMarked(findTexts(lines, first, end, [regex.literal]))) return NONE;
     if (runs !== undefined && chunkRuns !== undefined) hits.keepMarked(markRuns(chunkRuns, { first, end, runs }));
     if (pairs !== ALL_PAIRS) hits.keep((line) => ((pairs >> pairOf(lines.kinds[line])) & 1) === 1);
     if (from !== -Infinity || to !== Infinity)
       hits.keep((line) => lines.times[line] >= from && lines.times[line] <= to);
-    if (needles.length > 0) hits.keepMarked(findTexts(lines, first, end, needles));
     if (regex !== undefined) {
-      if (regex.literal) hits.keepMarked(findTexts(lines, first, end, [regex.literal]));
       hits.keep((line) =>
         regex.pattern.test(lines.text.toString('utf8', lines.starts[line], lines.starts[line + 1] - 1)),
       );
@@ -135,7 +138,7 @@ function filterOf(compiled: Compiled, runs: ReadonlySet<string> | undefined): Fi
   if (to !== Infinity) wants.to = to;
   if (meta !== undefined) wants.metadata = true;
   return {
-    key,
+    ...{ spec, key },
     wants: Object.keys(wants).length > 0 ? wants : undefined,
     pairsOnly: searches || runs !== undefined || from !== -Infinity || to !== Infinity ? undefined : pairs,
     searches,
@@ -210,7 +213,7 @@ function keyOf({ pairs, from, to, spec }: { pairs: number; from: number; to: num
   return JSON.stringify([pairs, String(from), String(to), text, spec.regex ?? '', runs, workers, meta]);
 }
 
-/** What to look for, and whether in the folded text. */
+/** What to look for, and whether in the folded text; those that are not stand first. */
 interface Needle {
   bytes: Buffer;
   folded: boolean;
@@ -219,11 +222,11 @@ interface Needle {
 function compileTexts(texts: readonly string[]): Needle[] {
   // An empty text is in every line; looking for it among others would hide that.
   if (texts.includes('')) return [];
-  return texts.map((text) => {
-    const bytes = Buffer.from(text);
-    const folded = /[A-Za-z]/.test(text);
-    return { bytes: folded ? Buffer.from(foldCase(bytes)) : bytes, folded };
+  const needles = texts.map((text) => {
+    const bytes = Buffer.from(text.replace(/[A-Z]/g, (letter) => letter.toLowerCase()));
+    return { bytes, folded: /[A-Za-z]/.test(text) };
   });
+  return needles.sort((a, b) => Number(a.folded) - Number(b.folded));
 }
 
 function compileRegex(source: string): { pattern: RE2JS; literal: Needle | undefined } {
@@ -240,23 +243,22 @@ function compileRegex(source: string): { pattern: RE2JS; literal: Needle | undef
   return { pattern, literal: literal === '' ? undefined : { bytes: Buffer.from(literal), folded: false } };
 }
 
-/** A byte a line of [first, end): 1 if it holds one of the needles. Searches the text as one block. */
-function findTexts(lines: Lines, first: number, end: number, needles: readonly Needle[]): Uint8Array {
+/**
+ * A byte a line of [first, end): 1 if it holds one of the needles; undefined if none does. Searches the text as one
+ * block.
+ */
+function findTexts(lines: Lines, first: number, end: number, needles: readonly Needle[]): Uint8Array | undefined {
   const { starts } = lines;
   const origin = starts[first];
-  const text = lines.text.subarray(origin, starts[end]);
-  const marks = new Uint8Array(end - first);
-  const folded = needles.some((needle) => needle.folded) ? foldCase(text) : text;
-  for (const needle of needles) {
-    const block = needle.folded ? folded : text;
+  const search = new TextSearch(lines.text.subarray(origin, starts[end]));
+  let marks: Uint8Array | undefined;
+  for (const { bytes, folded } of needles) {
     let line = first;
-    for (let at = block.indexOf(needle.bytes); at !== -1;) {
-      line = lineAt(starts, line, end, origin + at);
-      const next = starts[line + 1] - origin;
-      // A hit that takes a line end with it is none; a later one that starts in the same line would too.
-      if (at + needle.bytes.length < next) marks[line - first] = 1;
-      if (line + 1 >= end) break;
-      at = block.indexOf(needle.bytes, next);
+    for (const hit of search.find(bytes, folded)) {
+      const at = origin + hit;
+      if (at >= starts[line + 1]) line = lineAt(starts, line, end, at);
+      // What takes a line end with it is in no line.
+      if (at + bytes.length < starts[line + 1]) (marks ??= new Uint8Array(end - first))[line - first] = 1;
     }
   }
   return marks;
@@ -301,8 +303,11 @@ class Hits {
     if (count < kept.length) this.#lines = kept.slice(0, count);
   }
 
-  keepMarked(marks: Uint8Array): void {
+  /** False without marks: then nothing is left. */
+  keepMarked(marks: Uint8Array | undefined): boolean {
+    if (marks === undefined) return false;
     this.keep((line) => marks[line - this.#first] === 1);
+    return true;
   }
 
   result(): Matches {
@@ -310,6 +315,7 @@ class Hits {
   }
 }
 
+const NONE = new Uint32Array();
 export const ALL_PAIRS = (1 << PAIRS) - 1;
 /** Longer ones are mistakes, or attacks on the compiler. */
 const MAX_REGEX_CHARACTERS = 4096;

@@ -4,8 +4,9 @@ import { CHUNK_HEADER_BYTES, readHeader } from '../shared/chunk.ts';
 import { decodeLines, decompress, encodeLines } from '../shared/columns.ts';
 import { kindOf } from '../shared/line.ts';
 import { newUlid } from '../shared/ulid.ts';
+import { metadataJson } from './api/metadata-json.ts';
 import { compileFilter } from './filter.ts';
-import { metadataMatcher } from './metadata.ts';
+import { metadataMatcher, parseMetadata } from './metadata.ts';
 import { wantsBody } from './store/wants.ts';
 
 function linesWith(...metadata: (string | undefined)[]) {
@@ -54,6 +55,24 @@ describe('metadata is compared as text', () => {
   for (const [json, wanted] of lacks) {
     test(`${json ?? 'no metadata'} lacks ${JSON.stringify(wanted)}`, () => {
       assert.equal(metadataMatcher(wanted)(linesWith(json).lines, 0), false);
+    });
+  }
+});
+
+describe('metadata that is nested', () => {
+  const nest = (depth: number): string => `${'{"a":['.repeat(depth / 2)}1${']}'.repeat(depth / 2)}`;
+  const rows: [what: string, json: string, read: boolean][] = [
+    ['deeply is read', nest(500), true],
+    ['more deeply than anybody means has nothing', nest(502), false],
+    ['as deeply as a chunk can hold has nothing', nest(400_000), false],
+    ['in its text only is read', `{"a":"${'[\\\"{'.repeat(1000)}"}`, true],
+    ['in length only is read', `{"a":[${'{},'.repeat(1000)}1]}`, true],
+  ];
+  for (const [what, json, read] of rows) {
+    test(what, () => {
+      assert.equal(parseMetadata(json) !== undefined, read);
+      assert.equal(metadataMatcher({ b: '1' })(linesWith(json).lines, 0), false);
+      assert.equal(metadataJson(json), read ? json : JSON.stringify({ unreadable: json }));
     });
   }
 });

@@ -9,19 +9,41 @@ export function metadataMatcher(wanted: Readonly<Record<string, string>>): (line
   return (lines, line) => {
     const json = lines.metadata?.[line];
     if (json === undefined) return false;
-    const metadata = parsed(json);
+    const metadata = parseMetadata(json);
     return entries.every(([key, value]) => has(metadata, key, value));
   };
 }
 
-function parsed(json: string): unknown {
+/**
+ * A line's metadata, or undefined if it is no JSON, or nested so deeply that it could be read, but not be written again:
+ * senders' metadata is stored unread, and one line must not keep all others from their readers.
+ */
+export function parseMetadata(json: string): unknown {
+  if (json.length > 2 * MAX_DEPTH && isDeep(json)) return undefined;
   try {
     return JSON.parse(json);
   } catch (error) {
-    // Senders' metadata is stored unread.
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** Of a text that may be JSON. */
+function isDeep(json: string): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < json.length; at++) {
+    const code = json.charCodeAt(at);
+    if (quoted) {
+      if (code === BACKSLASH) at++;
+      else if (code === QUOTE) quoted = false;
+    } else if (code === QUOTE) {
+      quoted = true;
+    } else if (code === BRACKET || code === BRACE) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (code === BRACKET_END || code === BRACE_END) depth--;
+  }
+  return false;
 }
 
 /** A dot may belong to a key: every way to read `key` counts. */
@@ -39,3 +61,7 @@ function has(metadata: unknown, key: string, value: string): boolean {
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
+
+/** Far above what anybody means, and far below what the stack holds. */
+const MAX_DEPTH = 500;
+const [QUOTE, BACKSLASH, BRACKET, BRACE, BRACKET_END, BRACE_END] = Buffer.from('"\\[{]}');

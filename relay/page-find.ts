@@ -1,9 +1,10 @@
-import type { Batch, LinesEvent } from './cursor.ts';
+import type { GapEvent } from './cursor.ts';
 import { ALL_PAIRS, countPairs, type Filter } from './filter.ts';
 import { PageGaps } from './page-gaps.ts';
 import { Marks, type Place } from './page-marks.ts';
 import type { PageSource } from './page.ts';
 import { placeBefore } from './place-before.ts';
+import type { FoundLines } from './search/scan.ts';
 import { survey, type Stretch } from './survey.ts';
 
 /** Line numbers [first, end) of matching lines that follow each other, and [blockFirst, blockEnd) of where they were. */
@@ -176,7 +177,7 @@ export async function findBefore(
   const before = Math.min(options.before, source.record.nextLine);
   const from = isDirect(source, filter)
     ? Math.max(1, before - size)
-    : await placeBefore(source.follow, { before, count: size, filter, signal });
+    : await placeBefore(source.scan, { before, count: size, filter, signal });
   return { found: await findFrom(source, { filter, from, skip: 0, size, through: before - 1, signal }), from };
 }
 
@@ -191,19 +192,17 @@ export async function findFrom(
   /** Gaps behind the page's last line, which are the next page's if it has one. */
   const behind = new PageGaps();
   const readBytes = toEnd ? undefined : PAGE_READ_BYTES;
-  for await (const batch of source.follow({ from, through, filter, signal, ...(readBytes && { readBytes }) })) {
+  for await (const batch of source.scan({ from, through, filter, signal, ...(readBytes && { readBytes }) })) {
     signal.throwIfAborted();
     for (const event of batch.events) {
-      if (event.type === 'end') continue;
       const before = finding.total;
       if (event.type === 'gap') {
         finding.total += event.counted ?? 0;
         if (before >= skip && before < end) finding.addGap(event);
         else if (before === end && size > 0) behind.add(event);
       } else {
-        const count = countOf(event);
-        finding.total += count;
-        finding.addLines(event, Math.max(0, skip - before), Math.min(count, end - before));
+        finding.total += event.count;
+        finding.addLines(event, Math.max(0, skip - before), Math.min(event.count, end - before));
         if (finding.total > end) behind.clear();
       }
       if (finding.total >= end && !toEnd) return finding;
@@ -232,18 +231,17 @@ class Finding implements Found {
     return this.hits.length === 0 && this.#counted === 0;
   }
 
-  addGap(gap: Extract<Batch['events'][number], { type: 'gap' }>): void {
+  addGap(gap: GapEvent): void {
     this.gaps.add(gap);
     this.#counted += gap.counted ?? 0;
     this.nextLine = gap.toLine + 1;
   }
 
-  /** Adds the matching lines [first, end) of an event's. */
-  addLines({ block, first: origin, matches }: LinesEvent, first: number, end: number): void {
+  /** Adds the matching lines [first, end) of those that were found. */
+  addLines({ blockFirst, blockEnd, first: origin, matches }: FoundLines, first: number, end: number): void {
     if (first >= end) return;
-    const place = { blockFirst: block.firstLine, blockEnd: block.firstLine + block.count };
     const add = (from: number, behind: number): void => {
-      this.hits.push({ first: block.firstLine + from, end: block.firstLine + behind, ...place });
+      this.hits.push({ first: from, end: behind, blockFirst, blockEnd });
     };
     if (matches === undefined) {
       add(origin + first, origin + end);
@@ -251,16 +249,12 @@ class Finding implements Found {
       let from = first;
       for (let at = first; at < end; at++) {
         if (at + 1 < end && matches[at + 1] === matches[at] + 1) continue;
-        add(matches[from], matches[at] + 1);
+        add(blockFirst + matches[from], blockFirst + matches[at] + 1);
         from = at + 1;
       }
     }
     this.nextLine = this.hits.at(-1)?.end ?? this.nextLine;
   }
-}
-
-function countOf({ matches, first, end }: LinesEvent): number {
-  return matches?.length ?? end - first;
 }
 
 /** Some full chunks. */

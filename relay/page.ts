@@ -4,6 +4,8 @@ import { findBefore, findFrom, findPage, type Found } from './page-find.ts';
 import { pageLines, type PageLines } from './page-lines.ts';
 import type { FollowOptions } from './reader.ts';
 import type { RunFacts } from './run-facts.ts';
+import type { ScanRange } from './scan-range.ts';
+import type { Scanned } from './search/scan.ts';
 import type { Store, TaskRecord } from './store/store.ts';
 
 /** Where pages are cut from: a task as it was when the request came, and what is read of it. */
@@ -12,6 +14,8 @@ export interface PageSource {
   store: Store;
   facts: RunFacts;
   follow: (options: FollowOptions) => AsyncGenerator<Batch, void, undefined>;
+  /** What a filter finds. */
+  scan: (range: ScanRange) => AsyncGenerator<Scanned, void, undefined>;
 }
 
 export interface PageOptions {

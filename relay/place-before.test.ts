@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Block } from './block.ts';
-import type { Batch } from './cursor.ts';
 import { compileFilter } from './filter.ts';
 import { placeBefore } from './place-before.ts';
-import type { FollowOptions } from './reader.ts';
 import { openReading, TestRun } from './reading.fixture.ts';
+import type { ScanRange } from './scan-range.ts';
+import type { Scanned } from './search/scan.ts';
 
 test('the place is found from which on so many lines match, however few or many of them lie together', async (t) => {
   const reading = await openReading(t);
@@ -35,17 +34,17 @@ test('the place is found from which on so many lines match, however few or many 
 test('of many small pieces only those are kept that may be needed, and the place is right', async () => {
   const { signal } = new AbortController();
   // Every line from 1 to 30,000 is a block of its own and matches; behind them none does.
-  const follow = async function* ({ from, through = 0 }: FollowOptions): AsyncGenerator<Batch, void, undefined> {
+  const scan = async function* ({ from, through }: ScanRange): AsyncGenerator<Scanned, void, undefined> {
     for (let line = from; line <= Math.min(through, 30_000); line++) {
-      const block = { firstLine: line } as unknown as Block;
+      const block = { blockFirst: line, blockEnd: line + 1 };
       yield await Promise.resolve({
-        events: [{ type: 'lines', block, first: 0, end: 1, matches: undefined }],
+        events: [{ type: 'lines', ...block, first: line, count: 1, matches: undefined }],
         nextLine: line + 1,
       });
     }
   };
   const filter = compileFilter({ text: ['x'] });
   for (const count of [1, 10, 4096, 20_000]) {
-    assert.equal(await placeBefore(follow, { before: 100_000, count, filter, signal }), 30_001 - count);
+    assert.equal(await placeBefore(scan, { before: 100_000, count, filter, signal }), 30_001 - count);
   }
 });

@@ -1,13 +1,13 @@
-import type { Batch, LinesEvent } from './cursor.ts';
 import type { Filter } from './filter.ts';
-import type { FollowOptions } from './reader.ts';
+import type { ScanRange } from './scan-range.ts';
+import type { FoundLines, Scanned } from './search/scan.ts';
 
 /**
  * The number of the line from which on `count` lines below line `before` match; 1 if there are fewer. Searches
  * backward, in windows that grow.
  */
 export async function placeBefore(
-  follow: (options: FollowOptions) => AsyncGenerator<Batch, void, undefined>,
+  scan: (range: ScanRange) => AsyncGenerator<Scanned, void, undefined>,
   { before, count, filter, signal }: { before: number; count: number; filter: Filter; signal: AbortSignal },
 ): Promise<number> {
   if (count === 0) return before;
@@ -18,9 +18,9 @@ export async function placeBefore(
     const found: Found[] = [];
     let inFound = 0;
     let passed = 0;
-    for await (const batch of follow({ from, through: end - 1, filter, signal })) {
+    for await (const { events } of scan({ from, through: end - 1, filter, signal })) {
       signal.throwIfAborted();
-      for (const event of batch.events) {
+      for (const event of events) {
         if (event.type !== 'lines') continue;
         inFound += found[found.push(toFound(event)) - 1].count;
         // What the later ones make up for is let go, many at a time.
@@ -41,7 +41,6 @@ export async function placeBefore(
 
 /** Line numbers, without the block that they were found in. */
 interface Found {
-  firstLine: number;
   endLine: number;
   count: number;
   lines: Uint32Array | undefined;
@@ -49,14 +48,8 @@ interface Found {
   origin: number;
 }
 
-function toFound({ block, first, end, matches }: LinesEvent): Found {
-  return {
-    firstLine: block.firstLine + first,
-    endLine: block.firstLine + end,
-    count: matches?.length ?? end - first,
-    lines: matches,
-    origin: block.firstLine,
-  };
+function toFound({ blockFirst, first, count, matches }: FoundLines): Found {
+  return { endLine: first + count, count, lines: matches, origin: blockFirst };
 }
 
 function lineFromEnd(found: Found, wanted: number): number {

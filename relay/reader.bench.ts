@@ -35,7 +35,7 @@ export async function benchReading(): Promise<ReadingBench> {
       const { signal } = new AbortController();
       const started = performance.now();
       const filter = compileFilter(spec);
-      const style = { task: 't', batch: true, epoch: reader.epoch(), cursors, filterKey: filter.key };
+      const style = { key: filter.key, task: 't', batch: true, cursors };
       for await (const batch of reader.follow('t', { from: 1, filter, untilHead: true, signal })) {
         if (render) renderBatch(batch, style);
       }

@@ -8,6 +8,9 @@ import { countMatches, isDirect } from './page-find.ts';
 import { readPage, readPageBefore, readPageFrom, type Page, type PageOptions, type PageSource } from './page.ts';
 import { placeBefore } from './place-before.ts';
 import { RunFacts } from './run-facts.ts';
+import { foundIn, type ScanRange } from './scan-range.ts';
+import type { Scanned } from './search/scan.ts';
+import { Searches } from './search/searches.ts';
 import type { Store, TaskHead, TaskQuery, TaskRecord, RunRecord } from './store/store.ts';
 import { Tail } from './tail.ts';
 import { Watch } from './watch.ts';
@@ -21,14 +24,16 @@ export class Reader {
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #watch: Watch;
-  readonly #searches = new PQueue({ concurrency: SEARCHES_AT_ONCE });
-  readonly #walks = new PQueue({ concurrency: WALKS_AT_ONCE });
+  readonly #searches: Searches;
+  readonly #searchTurns = new PQueue({ concurrency: SEARCHES_AT_ONCE });
+  readonly #walkTurns = new PQueue({ concurrency: WALKS_AT_ONCE });
 
   constructor(options: { store: Store; tail?: Tail; facts?: RunFacts }) {
     this.#store = options.store;
     this.facts = options.facts ?? new RunFacts(options);
     this.#tail = options.tail ?? new Tail({ store: options.store });
     this.#watch = new Watch({ store: options.store });
+    this.#searches = new Searches({ store: options.store, facts: this.facts });
   }
 
   /** The store's epoch now; what is rendered with it is valid for it only. */
@@ -79,8 +84,8 @@ export class Reader {
     task: string,
     options: { before: number; count: number; filter: Filter; signal: AbortSignal },
   ): Promise<number> {
-    const find = (): Promise<number> => placeBefore((follow) => this.follow(task, follow), options);
-    return options.filter.searches ? waited(this.#searches, find, options.signal) : find();
+    const find = (): Promise<number> => placeBefore((range) => this.#scan(task, range), options);
+    return options.filter.searches ? waited(this.#searchTurns, find, options.signal) : find();
   }
 
   /** Follows a task, which need not exist yet. See `readOn` in cursor.ts. */
@@ -142,12 +147,31 @@ export class Reader {
     signal.throwIfAborted();
     const source = this.#source(record);
     if (isDirect(source, filter)) return read(source);
-    const queue = filter.searches ? this.#searches : this.#walks;
+    const queue = filter.searches ? this.#searchTurns : this.#walkTurns;
     return waited(queue, () => read(source), signal);
   }
 
   #source(record: TaskRecord): PageSource {
-    return { record, store: this.#store, facts: this.facts, follow: (options) => this.follow(record.task, options) };
+    const { task, lines, textBytes } = record;
+    return {
+      ...{ record, store: this.#store, facts: this.facts },
+      follow: (options) => this.follow(task, options),
+      scan: (range) => this.#scan(task, { ...range, ...(lines > 0 && { lineBytes: textBytes / lines }) }),
+    };
+  }
+
+  /** Text is searched in threads of its own; all else is mostly done by headers. */
+  #scan(
+    task: string,
+    { counts, lineBytes, readBytes, ...range }: ScanOptions,
+  ): AsyncGenerator<Scanned, void, undefined> {
+    if (!range.filter.searches) return foundIn(this.follow(task, { ...range, ...(readBytes && { readBytes }) }));
+    return this.#searches.search({ ...range, task, ...(counts && { counts }), ...(lineBytes && { lineBytes }) });
+  }
+
+  /** Ends what searches. To be called before the store is closed. */
+  close(): Promise<void> {
+    return this.#searches.close();
   }
 }
 
@@ -160,6 +184,10 @@ export interface FollowOptions {
   readBytes?: number;
   expectRuns?: number;
   signal: AbortSignal;
+}
+
+interface ScanOptions extends ScanRange {
+  lineBytes?: number;
 }
 
 /** What a search answers, when it is its turn. */

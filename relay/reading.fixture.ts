@@ -23,11 +23,13 @@ export async function openReading(t: Lasting): Promise<Reading> {
   const path = join(folder, 'store.db');
   const store = await openSqliteStore({ path });
   const tail = new Tail({ store });
+  const reader = new Reader({ store, tail });
   t.after(async () => {
+    await reader.close();
     await store.close();
     await rm(folder, { recursive: true });
   });
-  return { path, store, tail, reader: new Reader({ store, tail }) };
+  return { path, store, tail, reader };
 }
 
 /** A test, or several of them, after which something is to be ended. */

@@ -79,6 +79,7 @@ export async function startRelay(config: RelayConfig): Promise<Relay> {
 
     const tail = new Tail({ store });
     const reader = new Reader({ store, tail });
+    parts.started(() => reader.close());
     const merged = new MergedReader({ store, reader });
     tail.onForget = (task, throughLine) => merged.tail.forget(task, throughLine);
 

@@ -56,4 +56,4 @@ export const BATCH_WORK = 256 * 1024;
 export const SEGMENT_WORK = 256;
 const SLICE_LINES = 4096;
 /** As SEGMENT_WORK, of a line. */
-const LINE_WORK = 64;
+export const LINE_WORK = 64;

@@ -10,6 +10,7 @@ import type {
   PipelineQuery,
   PipelineRecord,
   Read,
+  ReadsElsewhere,
   RunRecord,
   Store,
   Stored,
@@ -143,6 +144,10 @@ export class StoreWatch implements Store {
 
   size(): Promise<StoreSize> {
     return this.#store.size();
+  }
+
+  readsElsewhere(): ReadsElsewhere | undefined {
+    return this.#store.readsElsewhere();
   }
 
   close(): Promise<void> {

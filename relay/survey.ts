@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Block } from './block.ts';
 import type { GapEvent } from './cursor.ts';
 import type { Filter } from './filter.ts';
@@ -26,15 +27,14 @@ export async function* survey(source: PageSource, options: SurveyOptions): Async
 }
 
 async function* search(
-  { record, follow }: PageSource,
+  { record, scan }: PageSource,
   { filter, from = 1, signal }: SurveyOptions,
 ): AsyncGenerator<Stretch, void, undefined> {
-  for await (const batch of follow({ from, through: record.nextLine - 1, filter, signal })) {
+  for await (const { events } of scan({ from, through: record.nextLine - 1, filter, counts: true, signal })) {
     signal.throwIfAborted();
-    for (const event of batch.events) {
+    for (const event of events) {
       if (event.type === 'gap') yield { firstLine: event.fromLine, count: event.counted ?? 0, gap: event };
-      if (event.type !== 'lines') continue;
-      yield { firstLine: event.block.firstLine + event.first, count: event.matches?.length ?? event.end - event.first };
+      else yield { firstLine: event.first, count: event.count };
     }
   }
 }
@@ -53,9 +53,10 @@ async function* readHeaders(
     });
     if (stored.length === 0) return;
     const filter = await filterFor(stored, { filter: given, task, facts });
-    for (const segment of stored) {
+    for (const [at, segment] of stored.entries()) {
       const { firstLine } = segment;
       if (firstLine >= nextLine) return;
+      if (at % HEADERS_A_TURN === HEADERS_A_TURN - 1) await turn();
       line = firstLine + segment.count;
       if (segment.kind === 'gap') {
         const { count, run, time, reason } = segment;
@@ -109,5 +110,7 @@ function countInLines(
   return filter.match(lines, first, behind, stored.runs)?.length ?? behind - first;
 }
 
+/** Some milliseconds of reading headers; others run in between. */
+const HEADERS_A_TURN = 512;
 /** No bodies come: the store's own limit of chunks holds. */
 const HEADERS_BYTES = 1024 * 1024;

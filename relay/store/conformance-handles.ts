@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Fixture } from './conformance-fixture.ts';
 import { linesOf, openRun, TestRun } from './conformance-run.ts';
+import type { ReadsModule } from './store.ts';
 
 /** What the contract says of closing, and of several handles on one store. */
 export function handlesConformance(on: Fixture): void {
@@ -45,6 +46,26 @@ export function handlesConformance(on: Fixture): void {
       await one.lines('c');
       assert.deepEqual(await on.all('t'), ['1 a', '2 b', '3 c']);
       assert.deepEqual(await linesOf(other, { task: 't', line: 1 }), await on.all('t'));
+    });
+
+    test('see the same as a reader elsewhere, if there can be one, at any time', async () => {
+      const elsewhere = on.store.readsElsewhere();
+      if (elsewhere === undefined) return;
+      const { openReads } = (await import(elsewhere.module)) as ReadsModule;
+      const run = await TestRun.open(on.store, 't');
+      await run.lines('a');
+      const reads = openReads(structuredClone(elsewhere.data));
+      assert.equal((await reads.read({ from: { task: 't', line: 1 }, maxBytes: 1e6 })).length, 1);
+      await run.lines('b', 'c');
+      await on.settle();
+      await on.store.trim('t', 1);
+      for (const from of [{ task: 't', line: 1 }, { position: 0 }]) {
+        const read = { from, maxBytes: 1e6 };
+        assert.deepEqual(await reads.read(read), await on.store.read(read));
+      }
+      assert.deepEqual(await reads.runs('t'), await on.store.runs('t'));
+      assert.deepEqual(await reads.runs('t', []), []);
+      reads.close();
     });
 
     test('fence each other', async () => {

@@ -7,6 +7,7 @@ import Database from 'better-sqlite3';
 import { CODEC_PLAIN, encodeChunk, FLAG_METADATA } from '../../shared/chunk.ts';
 import { writeVarint } from '../../shared/columns.ts';
 import { kindOf, pairOf, PAIRS } from '../../shared/line.ts';
+import { toSegment } from '../block.ts';
 import { verifyStore, type Finding } from '../tools/verify.ts';
 import { linesOf, TestRun } from './conformance-run.ts';
 import { openSqliteStore, type SqliteStore } from './sqlite.ts';
@@ -87,6 +88,42 @@ describe('chunks that are made to hurt, or were damaged', () => {
     assert.deepEqual(trouble, []);
     assert.equal((await store.expire({ maxAgeMs: 1 }, 1e6)).chunks, 3);
     assert.deepEqual(await linesOf(store, { task: 't', line: 1 }), ['1 trimmed', '2 trimmed', '3 trimmed']);
+  });
+
+  for (const [what, statement] of [
+    ['a header that is cut', 'UPDATE chunk SET header = substr(header, 1, 91) WHERE first_line = 2'],
+    [
+      'a header that has grown',
+      "UPDATE chunk SET header = CAST(header || x'00' AS BLOB), body = x'00' WHERE first_line = 2",
+    ],
+    ['a body that is gone', 'UPDATE chunk SET body = NULL WHERE first_line = 2'],
+  ]) {
+    test(`${what} is a loss of its lines, by number and by position`, async () => {
+      const run = await TestRun.open(store, 't');
+      for (const text of ['a', 'broken', 'c']) await run.lines(text);
+      await damage(statement);
+      for (const from of [{ task: 't', line: 1 }, { position: 0 }]) {
+        const read = (await store.read({ from, maxBytes: 1e9 })).map(toSegment);
+        assert.deepEqual(
+          read.map((one) => one.kind === 'block' && one.lines()?.text.toString()),
+          ['a\n', undefined, 'c\n'],
+        );
+      }
+    });
+  }
+
+  test('a trim within a chunk whose list of pieces can’t be read keeps the lines behind it', async () => {
+    const runs = [await TestRun.open(store, 't'), await TestRun.open(store, 't'), await TestRun.open(store, 'u')];
+    for (let i = 0; i < 12; i++) await runs[i % 3].lines(String(i));
+    await store.settle();
+    await damage("UPDATE merged SET pieces = x'00ff' WHERE position = 0");
+    await store.trim('t', 5);
+    assert.deepEqual(await linesOf(store, { task: 't', line: 6 }), ['6 7', '7 9', '8 10']);
+    assert.deepEqual(await linesOf(store, { position: 0 }, { unreadable: '?' }), [
+      ...[2, 5, 8].map((text) => `${text} ${text}`),
+      '10 ?',
+      '11 11',
+    ]);
   });
 
   test('positions that gaps took up in great number are passed over at once', { timeout: 20_000 }, async () => {

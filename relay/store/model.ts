@@ -411,6 +411,11 @@ export class ModelStore implements Store {
     });
   }
 
+  /** It is in this thread's memory. */
+  readsElsewhere(): undefined {
+    return undefined;
+  }
+
   close(): Promise<void> {
     this.#closed ??= new StoreError('closed', 'the store is closed');
     for (const stop of this.#aborts) stop(this.#closed);

@@ -34,19 +34,18 @@ describe('pieces', () => {
     assert.ok(encodePieces(pieces).length < 2.2 * pieces.length);
   });
 
-  test('that were damaged are refused, or are others, but never take long', () => {
-    const bytes = encodePieces(TURNS);
-    for (let cut = 0; cut < bytes.length; cut++) assert.throws(() => decodePieces(bytes.subarray(0, cut)), ChunkError);
-    for (let at = 0; at < bytes.length; at++) {
-      const damaged = Buffer.from(bytes);
-      damaged[at] ^= 0xff;
-      try {
-        assert.ok(decodePieces(damaged).length <= bytes.length);
-      } catch (error) {
-        assert.ok(error instanceof ChunkError);
+  for (const [what, pieces] of samples) {
+    test(`that were damaged are refused: ${what}`, () => {
+      const bytes = encodePieces(pieces);
+      for (let cut = 0; cut < bytes.length; cut++)
+        assert.throws(() => decodePieces(bytes.subarray(0, cut)), ChunkError);
+      for (let at = 0; at < bytes.length; at++) {
+        const damaged = Buffer.from(bytes);
+        damaged[at] ^= 0xff;
+        assert.throws(() => decodePieces(damaged), ChunkError);
       }
-    }
-  });
+    });
+  }
 
   test('that go on where the one before ends become one', () => {
     const [first] = TURNS;

@@ -1,4 +1,4 @@
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { ChunkError } from '../../shared/chunk.ts';
 import { writeVarint } from '../../shared/columns.ts';
 
@@ -15,7 +15,8 @@ export interface Piece {
 }
 
 /**
- * The pieces of a chunk as they are stored: a byte (0 plain, 1 Zstandard), and then as varints
+ * The pieces of a chunk as they are stored: a CRC-32 of all behind it (u32 little-endian), a byte (0 plain, 1 Zstandard),
+ * and then as varints
  *
  *      pieces, runs         how many
  *      run, first seq       for each run
@@ -23,14 +24,14 @@ export interface Piece {
  *      count                for each piece
  *      position             for each piece: how far behind the end of the piece before
  *
- * One column behind the other, which compresses best.
+ * One column behind the other, which compresses best. The chunk's own checksum does not cover them, and without one a
+ * damaged list would give lines to other runs.
  */
 export function encodePieces(pieces: readonly Piece[]): Buffer {
   const runs = new Map<number, { index: number; seq: number }>();
   for (const { run, seq } of pieces) if (!runs.has(run)) runs.set(run, { index: runs.size, seq });
-  const raw = Buffer.allocUnsafe(1 + 8 * (2 + 2 * runs.size + 3 * pieces.length));
-  raw[0] = PLAIN;
-  let at = writeVarint(raw, 1, pieces.length);
+  const raw = Buffer.allocUnsafe(HEAD_BYTES + 8 * (2 + 2 * runs.size + 3 * pieces.length));
+  let at = writeVarint(raw, HEAD_BYTES, pieces.length);
   at = writeVarint(raw, at, runs.size);
   for (const [run, { seq }] of runs) at = writeVarint(raw, writeVarint(raw, at, run), seq);
   if (runs.size > 1) for (const { run } of pieces) at = writeVarint(raw, at, runs.get(run)?.index ?? 0);
@@ -40,13 +41,22 @@ export function encodePieces(pieces: readonly Piece[]): Buffer {
     at = writeVarint(raw, at, position - end);
     end = position + count;
   }
-  if (at < MIN_COMPRESSED_BYTES) return raw.subarray(0, at);
-  return Buffer.concat([Buffer.of(ZSTD), zstdCompressSync(raw.subarray(1, at))]);
+  if (at < MIN_COMPRESSED_BYTES) return sealed(PLAIN, raw.subarray(0, at));
+  return sealed(ZSTD, Buffer.concat([Buffer.alloc(HEAD_BYTES), zstdCompressSync(raw.subarray(HEAD_BYTES, at))]));
 }
 
-/** The pieces again, in order. Throws a ChunkError if the bytes are not those of pieces. */
+/** With what stands ahead of the columns. */
+function sealed(kind: number, bytes: Buffer): Buffer {
+  bytes[CRC_BYTES] = kind;
+  bytes.writeUInt32LE(crc32(bytes.subarray(CRC_BYTES)), 0);
+  return bytes;
+}
+
+/** The pieces again, in order. Throws a ChunkError if the bytes are not those that were encoded. */
 export function decodePieces(bytes: Buffer): Piece[] {
-  const raw = bytes[0] === ZSTD ? decompressed(bytes.subarray(1)) : bytes.subarray(1);
+  if (bytes.length < HEAD_BYTES || crc32(bytes.subarray(CRC_BYTES)) !== bytes.readUInt32LE(0)) throw unreadable();
+  const columns = bytes.subarray(HEAD_BYTES);
+  const raw = bytes[CRC_BYTES] === ZSTD ? decompressed(columns) : columns;
   let at = 0;
   const next = (): number => {
     let value = 0;
@@ -143,6 +153,8 @@ export function placeOf(pieces: readonly Piece[]): Place {
   return { position, run, lastPosition, runs, pieces: encodePieces(pieces) };
 }
 
+const CRC_BYTES = 4;
+const HEAD_BYTES = CRC_BYTES + 1;
 const PLAIN = 0;
 const ZSTD = 1;
 const MIN_COMPRESSED_BYTES = 256;

@@ -16,6 +16,14 @@ import { headerOf } from './sqlite-page.ts';
 import type { TaskState } from './sqlite-rows.ts';
 import type { Totals } from './sqlite-totals.ts';
 
+/** What is there of a chunk of which only the lines behind the first `lines` ones are to be kept. */
+interface Cut {
+  row: ChunkRow;
+  lines: number;
+  header: ChunkHeader | undefined;
+  body: Buffer | undefined;
+}
+
 /** A chunk's row, without its body. */
 export interface ChunkRow {
   position: number;
@@ -155,28 +163,71 @@ export class Chunks {
    * reader: a `corrupt` gap over exactly the lines that were to be kept. Answers the header of what was there.
    */
   cut(task: TaskState, row: ChunkRow, lines: number): ChunkHeader | undefined {
-    const pieces = clipPieces(this.pieces(row), lines);
+    const pieces = this.#piecesBehind(row, lines);
+    const lost = pieces ? undefined : this.#sql.merged.get(row.position);
     const body = this.#sql.body.get(row.position);
     const header = this.remove(task, row);
-    const [{ seq }] = pieces;
     const kept = { task, firstLine: row.firstLine + lines, at: row.at };
+    if (pieces === undefined) {
+      this.#keepUnplaced(kept, lost ?? { lastPosition: row.position }, { row, lines, header, body });
+      return header;
+    }
+    const [{ run, seq }] = pieces;
     if (header?.codec === CODEC_GAP) {
       this.#keep({ ...kept, pieces, bytes: clipGap(header, seq) });
       return header;
     }
-    let bytes;
-    try {
-      if (!header) throw new ChunkError('header', 'can’t be read');
-      const decoded = decodeStored(header, { header: row.header, body: body ?? Buffer.alloc(0) });
-      const run = this.#runName(pieces[0].run);
-      bytes = joinLines({ run, firstSeq: seq }, [{ lines: decoded, first: lines, end: header.count }]);
-    } catch (error) {
-      if (!(error instanceof ChunkError)) throw error;
-      this.#keepGaps(kept, pieces, header?.maxTime ?? row.at);
-      return header;
-    }
-    this.#keep({ ...kept, pieces, bytes });
+    const bytes = this.#linesBehind({ row, lines, header, body }, { run, seq });
+    if (bytes) this.#keep({ ...kept, pieces, bytes });
+    else this.#keepGaps(kept, pieces, header?.maxTime ?? row.at);
     return header;
+  }
+
+  /** Undefined if nobody knows any more whose and where they are. */
+  #piecesBehind(row: ChunkRow, lines: number): Piece[] | undefined {
+    try {
+      return clipPieces(this.pieces(row), lines);
+    } catch (error) {
+      if (error instanceof ChunkError) return undefined;
+      throw error;
+    }
+  }
+
+  /** A chunk of the lines, or undefined if they can't be read. */
+  #linesBehind(
+    { row, lines, header, body = Buffer.alloc(0) }: Cut,
+    { run, seq }: { run: number; seq: number },
+  ): Buffer | undefined {
+    if (!header) return undefined;
+    try {
+      const decoded = decodeStored(header, { header: row.header, body });
+      const range = { lines: decoded, first: lines, end: header.count };
+      return joinLines({ run: this.#runName(run), firstSeq: seq }, [range]);
+    } catch (error) {
+      if (error instanceof ChunkError) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Without a list of pieces that can be read, the lines stay readable by their numbers, as they were. By position they
+   * stay missing: at that of the last one, the only place that is known to be of this chunk and no other.
+   */
+  #keepUnplaced(
+    kept: { task: TaskState; firstLine: number; at: number },
+    { lastPosition, pieces = Buffer.alloc(0) }: { lastPosition: number; pieces?: Buffer },
+    cut: Cut,
+  ): void {
+    const { row, lines, header } = cut;
+    const { run, runs } = row;
+    const seq = (header?.firstSeq ?? 0) + lines;
+    const count = row.count - lines;
+    const time = header?.maxTime ?? row.at;
+    const bytes =
+      this.#linesBehind(cut, { run, seq }) ??
+      encodeGap({ run: this.#runName(run), firstSeq: seq, count, reason: 'corrupt', time });
+    const place = { position: lastPosition, run, lastPosition, runs, pieces };
+    this.replace({ ...kept, bytes, place, header: readStoredHeader(bytes), level: MERGED_ENOUGH });
   }
 
   #keep({ pieces, ...chunk }: Omit<NewChunk, 'header' | 'level' | 'place'> & { pieces: readonly Piece[] }): void {

@@ -15,20 +15,29 @@ export interface MergeTask {
 export interface MergeRow extends Mergeable {
   run: number;
   runs: number;
+  /** Of a small one, which was read with its row. */
+  bytes?: StoredBytes;
 }
 
 /** Chunks that are looked at together. */
 const MAX_ROWS = 1024;
 /** Chunks before the loose ones, which may be merged with what becomes of those. */
 const MAX_ROWS_BEFORE = 256;
+/** Bodies up to this, in bytes, are read with their rows: mostly they lie on the same page. */
+const SMALL_BODY_BYTES = 512;
 /** Tasks that a sweep passes over at once. */
 const SWEEP_ROWS = 4096;
 
 const COLUMNS = `chunk.position, chunk.first_line AS firstLine, chunk.count, chunk.at, chunk.level, chunk.run,
-  chunk.runs, chunk.header, merged.last_position AS lastPosition`;
+  chunk.runs, chunk.header, merged.last_position AS lastPosition,
+  CASE WHEN length(chunk.body) <= ${SMALL_BODY_BYTES} THEN chunk.body END AS body`;
 const TABLES = 'chunk LEFT JOIN merged ON chunk.runs > 0 AND merged.position = chunk.position';
 
-type Row = Omit<MergeRow, 'textBytes' | 'rawBytes' | 'lastPosition'> & { header: Buffer; lastPosition: number | null };
+interface Row extends Omit<MergeRow, 'textBytes' | 'rawBytes' | 'lastPosition' | 'bytes'> {
+  header: Buffer;
+  body: Buffer | null;
+  lastPosition: number | null;
+}
 
 /** What merging reads of the store. */
 export class MergeReads {
@@ -95,8 +104,9 @@ export class MergeReads {
   }
 
   /** Header and body, or undefined if the chunk is not there any more. */
-  bytes({ position, firstLine, count }: MergeRow): StoredBytes | undefined {
-    return this.#sql.bytes.get(position, firstLine, count);
+  bytes({ position, firstLine, count, bytes }: MergeRow): StoredBytes | undefined {
+    // Lines never change, and whoever swaps looks whether they are there still.
+    return bytes ?? this.#sql.bytes.get(position, firstLine, count);
   }
 
   pieces({ position, run, runs, count }: MergeRow, firstSeq: number): Piece[] {
@@ -111,8 +121,12 @@ export class MergeReads {
   }
 }
 
-function toMergeRow({ header, lastPosition, ...row }: Row): MergeRow {
-  const known = { ...row, lastPosition: lastPosition ?? row.position + row.count - 1 };
+function toMergeRow({ header, body, lastPosition, ...row }: Row): MergeRow {
+  const known = {
+    ...row,
+    lastPosition: lastPosition ?? row.position + row.count - 1,
+    ...(body && { bytes: { header, body } }),
+  };
   try {
     const { textBytes, rawBytes } = readStoredHeader(header);
     return { ...known, textBytes, rawBytes };

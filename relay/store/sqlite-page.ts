@@ -52,7 +52,8 @@ export function packPage(rows: readonly PageRow[], trimmed?: Page['trimmed']): P
   let offset = 0;
   rows.forEach((row, index) => {
     if (row.runs) runs.set(index, row.runs);
-    into.set(row.header, offset);
+    // One that the disk has cut is left out: nothing but zeros is no header, so that its lines are lost and said to be.
+    if (row.header.length >= CHUNK_HEADER_BYTES) into.set(row.header.subarray(0, CHUNK_HEADER_BYTES), offset);
     if (row.body) into.set(row.body, offset + CHUNK_HEADER_BYTES);
     numbers.set(
       [
@@ -85,17 +86,19 @@ export function unpackPage(page: Page): Stored[] {
     const place = { task: page.names[task], run: page.names[run], firstLine, position, count };
     const runs = page.runs.get(at / ROW_FIELDS);
     const header = Buffer.from(page.bytes, offset, CHUNK_HEADER_BYTES);
-    if (header[3] === CODEC_GAP) {
-      const known = headerOf({ header });
-      stored.push({ kind: 'gap', ...place, reason: known?.reason ?? 'corrupt', ...(known && { time: known.minTime }) });
-    } else if (bodyBytes < 0) {
-      stored.push({ kind: 'chunk', ...place, ...(runs && { runs }), header });
-    } else {
-      const body = Buffer.from(page.bytes, offset + CHUNK_HEADER_BYTES, bodyBytes);
-      stored.push({ kind: 'chunk', ...place, ...(runs && { runs }), header, body });
-    }
+    const body = bodyBytes < 0 ? undefined : Buffer.from(page.bytes, offset + CHUNK_HEADER_BYTES, bodyBytes);
+    stored.push(storedOf({ ...place, header, ...(body && { body }), ...(runs && { runs }) }));
   }
   return stored;
+}
+
+/** What a row holds: a chunk or a gap. */
+export function storedOf({ header, body, runs, ...place }: PageRow): Stored {
+  if (header[3] === CODEC_GAP) {
+    const known = headerOf({ header });
+    return { kind: 'gap', ...place, reason: known?.reason ?? 'corrupt', ...(known && { time: known.minTime }) };
+  }
+  return { kind: 'chunk', ...place, ...(runs && { runs }), header, ...(body && { body }) };
 }
 
 export function unpackWalked(page: WalkedPage): Walked {

@@ -194,7 +194,7 @@ export class PositionReads {
       rawBytes += wanted ? header.rawBytes : 0;
       if (wanted && (bytes > maxBytes || rawBytes > maxRawBytes) && rows.length > 0) break;
       if (!wanted) delete row.body;
-      else row.body ??= this.#sql.body.get(row.position);
+      else row.body ??= this.#sql.body.get(row.position) ?? Buffer.alloc(0);
       rows.push(row);
     }
     return rows;

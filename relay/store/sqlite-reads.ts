@@ -4,10 +4,10 @@ import type { EndReason } from '../../shared/wire.ts';
 import { decodeStored, type StoredBytes } from './decode.ts';
 import { decodePieces, runsOfPieces } from './pieces.ts';
 import { GroupReads } from './sqlite-groups.ts';
-import { headerOf, packPage, type Page, type PageRow, type WalkedPage } from './sqlite-page.ts';
+import { headerOf, packPage, storedOf, type Page, type PageRow, type WalkedPage } from './sqlite-page.ts';
 import { PipelineReads } from './sqlite-pipelines.ts';
 import { PositionReads } from './sqlite-positions.ts';
-import type { Read, RunRecord, RunStatus, TaskHead, TaskQuery, TaskRecord, TaskStatus, Walk } from './store.ts';
+import type { Read, Stored, RunRecord, RunStatus, TaskHead, TaskQuery, TaskRecord, TaskStatus, Walk } from './store.ts';
 import { wantsBody } from './wants.ts';
 
 /** Chunks that one read returns at most. */
@@ -112,17 +112,30 @@ export class Reads {
     return row;
   }
 
+  /** As it is sent to another thread. */
   read(read: Read): Page {
+    const { rows, trimmed } = this.#rows(read);
+    return packPage(rows, trimmed);
+  }
+
+  /** As it is used in this one. */
+  stored(read: Read): Stored[] {
+    const { rows, trimmed } = this.#rows(read);
+    const stored = rows.map(storedOf);
+    return trimmed ? [{ kind: 'gap', ...trimmed, reason: 'trimmed' }, ...stored] : stored;
+  }
+
+  #rows(read: Read): { rows: PageRow[]; trimmed?: Page['trimmed'] } {
     const { from } = read;
     return this.#db.transaction(() =>
       'task' in from
         ? this.#fromLine(from.task, from.line, read)
-        : packPage(
-            this.#positions.read(from.position, {
+        : {
+            rows: this.#positions.read(from.position, {
               ...{ maxBytes: read.maxBytes, maxRawBytes: MAX_READ_RAW_BYTES, maxChunks: MAX_READ_CHUNKS },
               ...(read.wants && { wants: read.wants }),
             }),
-          ),
+          },
     )();
   }
 
@@ -135,14 +148,14 @@ export class Reads {
     })();
   }
 
-  #fromLine(task: string, line: number, read: Read): Page {
+  #fromLine(task: string, line: number, read: Read): { rows: PageRow[]; trimmed?: Page['trimmed'] } {
     const place = this.#sql.place.get(task);
     const from = Math.max(1, line);
-    if (!place || from >= place.nextLine) return packPage([]);
+    if (!place || from >= place.nextLine) return { rows: [] };
     const { id, trimmedLine } = place;
     const trimmed = from <= trimmedLine ? { task, firstLine: from, count: trimmedLine - from + 1 } : undefined;
     const rows = this.#sql.byLine.iterate(id, id, Math.max(from, trimmedLine + 1));
-    return packPage(this.#withBodies(rows, read), trimmed);
+    return { rows: this.#withBodies(rows, read), trimmed };
   }
 
   /** Fetches the bodies that are wanted, until they are too many, as they are or as they will be. */
@@ -157,7 +170,8 @@ export class Reads {
       rawBytes += wanted ? header.rawBytes : 0;
       if (wanted && (bytes > maxBytes || rawBytes > MAX_READ_RAW_BYTES) && page.length > 0) break;
       const runs = runCount > 1 ? this.#runsOf(row.position) : undefined;
-      const body = wanted ? this.#sql.body.get(row.position) : undefined;
+      // Without one, what the header promises can't be read; its lines are lost, as with any other damage.
+      const body = wanted ? (this.#sql.body.get(row.position) ?? Buffer.alloc(0)) : undefined;
       page.push({ ...row, ...(runs && { runs }), ...(body && { body }) });
     }
     return page;

@@ -57,11 +57,13 @@ export interface RunState {
   signal: string | null;
   reason: EndReason | null;
   verified: boolean | null;
+  /** What its row says of what indexes are made of. */
+  readonly indexed: { status: RunStatus; endedAt: number | null };
 }
 
 type Row<T> = { [Name in keyof T]: T[Name] extends boolean | null ? number | null : T[Name] };
 type TaskRow = Omit<TaskState, 'dirty' | 'counts' | 'pinned'> & { counts: string; pinned: number };
-type RunRow = Row<Omit<RunState, 'dirty' | 'task'>>;
+type RunRow = Row<Omit<RunState, 'dirty' | 'task' | 'indexed'>>;
 
 /** States kept between groups; above it they are all forgotten and read again. */
 const MAX_STATES = 8192;
@@ -111,9 +113,12 @@ export class Rows {
       // Not with the rest, which every append writes: the index of pipelines would be written with it.
       rename: db.prepare('UPDATE task SET name = ?, pipeline = ? WHERE id = ?'),
       saveRun: db.prepare(
-        `UPDATE run SET fence = ?, status = ?, last_seen = ?, next_seq = ?, reported_seq = ?, digest = ?, lines = ?,
-           missing = ?, text_bytes = ?, ended_at = ?, exit_code = ?, signal = ?, reason = ?, verified = ?
-           WHERE id = ?`,
+        `UPDATE run SET fence = ?, last_seen = ?, next_seq = ?, reported_seq = ?, digest = ?, lines = ?, missing = ?,
+           text_bytes = ? WHERE id = ?`,
+      ),
+      // Apart from what every append writes, as above: SQLite writes an index anew whenever its columns are set.
+      saveStatus: db.prepare(
+        'UPDATE run SET status = ?, ended_at = ?, exit_code = ?, signal = ?, reason = ?, verified = ? WHERE id = ?',
       ),
     };
   }
@@ -134,7 +139,8 @@ export class Rows {
     const row = owner && this.#sql.run.get(owner.id, run);
     if (!row) return undefined;
     const verified = row.verified === null ? null : row.verified === 1;
-    return this.#keepRun({ ...row, verified, task: owner, dirty: false });
+    const { status, endedAt } = row;
+    return this.#keepRun({ ...row, verified, task: owner, dirty: false, indexed: { status, endedAt } });
   }
 
   createTask(task: string, now: number): TaskState {
@@ -223,7 +229,6 @@ export class Rows {
   #saveRun(run: RunState): void {
     this.#sql.saveRun.run(
       run.fence,
-      run.status,
       run.lastSeen,
       run.nextSeq,
       run.reportedSeq,
@@ -231,13 +236,13 @@ export class Rows {
       run.lines,
       run.missing,
       run.textBytes,
-      run.endedAt,
-      run.exitCode,
-      run.signal,
-      run.reason,
-      run.verified === null ? null : Number(run.verified),
       run.id,
     );
+    const { status, endedAt, indexed } = run;
+    if (status === indexed.status && endedAt === indexed.endedAt) return;
+    const verified = run.verified === null ? null : Number(run.verified);
+    this.#sql.saveStatus.run(status, endedAt, run.exitCode, run.signal, run.reason, verified, run.id);
+    Object.assign(indexed, { status, endedAt });
   }
 
   #keepTask(task: TaskState): TaskState {

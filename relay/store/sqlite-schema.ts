@@ -113,7 +113,7 @@ const SCHEMA = `
 `;
 
 /** Stands in the file as user_version; a program reads its own format only. */
-const STORE_FORMAT = 3;
+const STORE_FORMAT = 4;
 /** Stands in the file as application_id: "krut". */
 const APPLICATION_ID = 0x6b727574;
 /** How long one handle waits for another's commit before it says so. */

@@ -61,7 +61,7 @@ describe('the SQLite store', () => {
         await (await openSqliteStore({ path })).close();
         alter(path, `PRAGMA user_version = ${format}`);
         await assert.rejects(openSqliteStore({ path }), {
-          message: new RegExp(`has store format ${format}; this program reads format 3: .*${advice}`),
+          message: new RegExp(`has store format ${format}; this program reads format 4: .*${advice}`),
         });
       });
     }
@@ -73,6 +73,20 @@ describe('the SQLite store', () => {
     const pragma = (name: string): unknown => db.pragma(name, { simple: true });
     assert.deepEqual([pragma('journal_mode'), pragma('auto_vacuum'), pragma('page_size')], ['wal', 2, 4096]);
     db.close();
+  });
+
+  test('the write-ahead log begins anew while appends go on', async () => {
+    const store = await open();
+    const run = await TestRun.open(store, 't');
+    const text = incompressible(256 * 1024 - 1, 1);
+    const appends = 400;
+    for (let seq = 0; seq < appends; seq += 8) {
+      await Promise.all(Array.from({ length: 8 }, (_, i) => run.append(run.chunkFrom(seq + i, text))));
+    }
+    // Copied away behind 16 MiB by another thread, and at the latest at 64 MiB by the one that writes.
+    const { bytes, pendingBytes } = await store.size();
+    assert.ok(pendingBytes < 80 * MIB, `${pendingBytes} bytes in the log`);
+    assert.ok(bytes > appends * text.length, `${bytes} bytes`);
   });
 
   test('a chunk that contradicts its append fails alone', async () => {
@@ -283,6 +297,8 @@ function alter(path: string, sql: string): void {
 }
 
 /** Text that compression can't make small, another one for each seed. */
+const MIB = 1024 * 1024;
+
 function incompressible(bytes: number, seed: number): string {
   let state = seed + 1;
   return Array.from({ length: bytes }, () => {

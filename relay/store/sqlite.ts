@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { MessageChannel } from 'node:worker_threads';
+import { workerUrl } from '../../shared/worker.ts';
 import { Commits } from './sqlite-commits.ts';
 import type { OtherCall, OtherOutcome, Outcome } from './sqlite-group.ts';
 import type { MergerOptions } from './sqlite-merger.ts';
@@ -21,6 +22,7 @@ import {
   type PipelineQuery,
   type PipelineRecord,
   type Read,
+  type ReadsElsewhere,
   type RunRecord,
   type Store,
   type Stored,
@@ -63,7 +65,8 @@ export interface SqliteStore extends Store {
  * processes of one machine, may have the file open. Rejects with an Error that says what is wrong with the file.
  *
  * Holds, besides what is called and not yet answered (bounded by the caller), up to 40 MiB of buffers, 96 MiB of
- * SQLite's page caches, and while somebody reads by position 48 MiB of merged chunks, decoded.
+ * SQLite's page caches, and while somebody reads by position 48 MiB of merged chunks, decoded. Threads that read
+ * elsewhere (`readsElsewhere`) have page caches of 4 MiB.
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
   const { path, maxBytes } = options;
@@ -244,6 +247,10 @@ class FileStore implements SqliteStore {
     const { path } = this.#options;
     const [file, log] = await Promise.all([path, `${path}-wal`].map((name) => stat(name)));
     return { bytes: file.size + log.size, chunks, pendingBytes: log.size, freeBytes };
+  }
+
+  readsElsewhere(): ReadsElsewhere {
+    return { module: workerUrl('sqlite-elsewhere', import.meta.url).href, data: this.#options.path };
   }
 
   close(): Promise<void> {

@@ -132,6 +132,12 @@ export interface Store {
   /** Sizes for health and metrics. */
   size(): Promise<StoreSize>;
 
+  /**
+   * How other threads of this process read the same store, for work that would hold this one up: what such a thread
+   * imports, and what it calls that with. It sees at least what this handle has answered. Undefined: only this thread can.
+   */
+  readsElsewhere(): ReadsElsewhere | undefined;
+
   /** Finishes what was called, then lets go of everything. Later calls reject. */
   close(): Promise<void>;
 }
@@ -148,6 +154,22 @@ export class StoreError extends Error {
     this.reason = reason;
     this.retry = reason !== 'io' && reason !== 'crashed';
   }
+}
+
+export interface ReadsElsewhere {
+  /** The address of a `ReadsModule`. */
+  module: string;
+  /** Bears being sent to another thread. */
+  data: unknown;
+}
+
+export interface ReadsModule {
+  openReads: (data: unknown) => StoreReads;
+}
+
+/** Of a store, what searching takes. Its calls do as the store's. */
+export interface StoreReads extends Pick<Store, 'read' | 'runs'> {
+  close(): void;
 }
 
 export type RunStatus = 'running' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
