@@ -285,3 +285,38 @@ test('the end waits for lines that came before it', async (t) => {
     abort.abort();
   }
 });
+
+test('readers at the same place who want the same are given the same object of what comes', async (t) => {
+  const reading = await openReading(t);
+  const run = await new TestRun(reading, 't').open();
+  const { signal } = new AbortController();
+  const batchesOf = (options: Partial<FollowOptions> = {}): AsyncGenerator<Batch> =>
+    reading.reader.follow('t', { from: 1, filter: compileFilter(), signal, ...options });
+  const alike = [batchesOf(), batchesOf(), batchesOf()];
+  const other = batchesOf({ filter: compileFilter({ text: ['odd'] }) });
+  const first = Promise.all([...alike, other].map((batches) => batches.next()));
+  await run.write('even', 'odd');
+  const [one, two, three, odd] = (await first).map(({ value }) => (value as Batch).events.flatMap(show));
+  assert.deepEqual([one, two, three, odd], [['1 even', '2 odd'], ['1 even', '2 odd'], ['1 even', '2 odd'], ['2 odd']]);
+  const second = Promise.all(alike.map((batches) => batches.next()));
+  await run.write('three');
+  const [next, same] = (await second).map(({ value }) => value as Batch);
+  assert.deepEqual(next.events.flatMap(show), ['3 three']);
+  assert.equal(same, next);
+  for (const batches of [...alike, other]) await batches.return(undefined);
+});
+
+test('what was trimmed is not handed out from what was shared before', async (t) => {
+  const reading = await openReading(t);
+  const run = await new TestRun(reading, 't').open();
+  const keeper = new Follower(reading, 't');
+  await run.write('one', 'two');
+  await keeper.saw(2);
+  const early = new Follower(reading, 't');
+  await early.saw(2);
+  await reading.reader.deleteUntil('t', Number.MAX_SAFE_INTEGER);
+  const late = new Follower(reading, 't');
+  await late.saw(1);
+  assert.deepEqual(await late.stop(), ['gap 1-2 trimmed']);
+  await Promise.all([keeper.stop(), early.stop()]);
+});

@@ -3,9 +3,10 @@ import type { GapReason } from '../shared/gap-reasons.ts';
 import { endLine, type Block, type Segment } from './block.ts';
 import type { Filter, Matches } from './filter.ts';
 import { filterFor, type RunFacts } from './run-facts.ts';
+import { Joined } from './shares.ts';
 import { BATCH_WORK, SEGMENT_WORK, slicesOf, type Slice } from './slice.ts';
 import type { StoredGap, TaskHead } from './store/store.ts';
-import type { Tail } from './tail.ts';
+import type { Tail, TailReader } from './tail.ts';
 import type { Ending, Watch, Watcher } from './watch.ts';
 
 /** What a cursor hands out. Lines stay in their block until somebody renders them. */
@@ -37,9 +38,11 @@ export interface EndEvent extends Ending {
 
 export interface Batch {
   /** In order. May be empty: under a filter, lines were searched and none was found. */
-  events: ReadEvent[];
+  events: readonly ReadEvent[];
   /** Every line below it was handed out, or is not wanted: the place to go on from. */
   nextLine: number;
+  /** Where other readers are given the same object: what is made of it for all of them. */
+  joined?: Joined;
 }
 
 export interface CursorOptions {
@@ -67,7 +70,7 @@ export interface CursorOptions {
  * read is a gap. Rejects with the signal's reason when that aborts.
  */
 export async function* readOn(options: CursorOptions): AsyncGenerator<Batch, void, undefined> {
-  const { task, facts, filter, signal, readBytes = READ_BYTES } = options;
+  const { filter, signal } = options;
   const tail = options.tail.open(options.task);
   const watcher = options.watch.open(options.task, signal);
   let next = options.from;
@@ -82,15 +85,15 @@ export async function* readOn(options: CursorOptions): AsyncGenerator<Batch, voi
         if (ending !== undefined) yield { events: [{ type: 'end', ...ending }], nextLine: next };
         return;
       }
-      const segments =
-        tail.recent(next) ??
-        (await tail.read({ line: next, maxBytes: readBytes, ...(filter.wants && { wants: filter.wants }) }));
-      const known = await filterFor(segments, { filter, task, facts });
-      for await (const batch of batches(segments, { next, through, filter: known })) {
+      const steps =
+        sharedSteps(tail, { next, through, filter }) ?? (await ownSteps(tail, { ...options, next, through }));
+      for (const { batch, full } of steps ?? []) {
         next = batch.nextLine;
         yield batch;
+        // Others run in between.
+        if (full) await turn();
       }
-      if (segments.length > 0) {
+      if (steps !== undefined) {
         // At the end of what this relay has appended there is nothing to be read; if there is, the wait does not wait.
         if (next <= through && revision !== UNKNOWN && tail.endsAt(next)) {
           await watcher.wait({ nextLine: next, revision });
@@ -145,11 +148,46 @@ class EndOnce {
   }
 }
 
-/** Cuts segments into batches of about BATCH_WORK, and lets others run between two of them. */
-async function* batches(
-  segments: readonly Segment[],
-  { next, through, filter }: { next: number; through: number; filter: Filter },
-): AsyncGenerator<Batch> {
+/** A batch, and whether it is as much work as one turn should take. */
+interface Step {
+  batch: Batch;
+  full: boolean;
+}
+
+interface ReadRange {
+  /** Line numbers: from `next` through `through`. */
+  next: number;
+  through: number;
+  filter: Filter;
+}
+
+/** What is in memory from a place on, the same for all readers who want the same; undefined if it is not there. */
+function sharedSteps(tail: TailReader, range: ReadRange): readonly Step[] | undefined {
+  const { next, through, filter } = range;
+  // Which workers' runs they are takes a look at the store.
+  if (through !== Infinity || filter.ofRuns !== undefined) return undefined;
+  const { shares } = tail;
+  return shares.get(`batch ${next} ${filter.key}`, () => {
+    // One at a time: who has written it finds the next one here, with what has come meanwhile.
+    const { value: step } = batches(tail.recent(next) ?? [], range).next();
+    return step && [{ ...step, batch: { ...step.batch, joined: new Joined(shares) } }];
+  });
+}
+
+/** As `sharedSteps`, for one reader alone, and from the store if need be. Undefined at the head. */
+async function ownSteps(
+  tail: TailReader,
+  { next, through, task, facts, filter, readBytes = READ_BYTES }: CursorOptions & ReadRange,
+): Promise<Iterable<Step> | undefined> {
+  const segments =
+    tail.recent(next) ??
+    (await tail.read({ line: next, maxBytes: readBytes, ...(filter.wants && { wants: filter.wants }) }));
+  if (segments.length === 0) return undefined;
+  return batches(segments, { next, through, filter: await filterFor(segments, { filter, task, facts }) });
+}
+
+/** Cuts segments into batches of about BATCH_WORK. */
+function* batches(segments: readonly Segment[], { next, through, filter }: ReadRange): Generator<Step, undefined> {
   let events: ReadEvent[] = [];
   let work = 0;
   for (const segment of segments) {
@@ -161,13 +199,12 @@ async function* batches(
       work += piece.work;
       next = piece.behind;
       if (work < BATCH_WORK) continue;
-      yield { events, nextLine: next };
-      await turn();
+      yield { batch: { events, nextLine: next }, full: true };
       events = [];
       work = 0;
     }
   }
-  if (work > 0) yield { events, nextLine: next };
+  if (work > 0) yield { batch: { events, nextLine: next }, full: false };
 }
 
 /** A part of a segment that is read in one go. */

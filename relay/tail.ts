@@ -1,4 +1,5 @@
 import { bytesOf, endLine, ownSegment, toSegment, type Segment } from './block.ts';
+import { Shares } from './shares.ts';
 import type { Store, Stored, Wants } from './store/store.ts';
 
 /**
@@ -59,6 +60,7 @@ export class Tail {
       recent: (line) => tail.recent(line),
       read: (read) => tail.read(read),
       endsAt: (line) => tail.endLine === line,
+      shares: tail.shares,
       close: () => {
         if (!open) return;
         open = false;
@@ -93,6 +95,8 @@ export interface TailReader {
   read(read: ReadThrough): Promise<readonly Segment[]>;
   /** Whether `line` is the one that the next append in memory is expected to bring. */
   endsAt(line: number): boolean;
+  /** What all readers make alike of what `recent` answers. */
+  readonly shares: Shares;
   close(): void;
 }
 
@@ -106,6 +110,7 @@ export interface ReadThrough {
 class TaskTail {
   readers = 0;
   bytes = 0;
+  readonly shares = new Shares((bytes) => this.grew(bytes));
   readonly #task: string;
   readonly #store: Store;
   readonly #onGrow: (bytes: number) => void;
@@ -138,6 +143,7 @@ class TaskTail {
 
   /** Whole segments go; what is left of one that reaches beyond is read from the store. */
   forget(throughLine: number): void {
+    this.shares.clear();
     this.#trimmedLine = Math.max(this.#trimmedLine, throughLine);
     while (this.length > 0 && this.#segments[this.#dropped].firstLine <= throughLine) this.dropFirst();
   }
@@ -180,6 +186,7 @@ class TaskTail {
   }
 
   #push(segment: Segment): void {
+    this.shares.clear();
     this.#segments.push(segment);
     if (segment.kind === 'block') segment.keep(this);
     this.grew(bytesOf(segment));
@@ -191,6 +198,7 @@ class TaskTail {
 
   /** Forgets the oldest segment. */
   dropFirst(): void {
+    this.shares.clear();
     this.#letGo(this.#segments[this.#dropped++]);
     if (this.length === 0 || (this.#dropped > 64 && this.#dropped > this.length)) {
       this.#segments.splice(0, this.#dropped);
@@ -199,6 +207,7 @@ class TaskTail {
   }
 
   clear(): void {
+    this.shares.clear();
     for (const segment of this.#segments.slice(this.#dropped)) this.#letGo(segment);
     this.#segments.length = 0;
     this.#dropped = 0;

@@ -1,25 +1,26 @@
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import type { RunRecord, Store, TaskHead, TaskRecord } from './store/store.ts';
+import { WakePace } from './wake-pace.ts';
 
 /**
- * Lets the readers of a task wait together: one wait at the store for all of them, and no more than one wake every
- * few milliseconds, so that a flood of small appends reaches each reader in few pieces. The first wake is immediate.
+ * Lets the readers of a task wait together: one wait at the store for all of them, and wakes at the pace of
+ * `WakePace`. The first wake is immediate.
  */
 export class Watch {
   readonly #store: Store;
-  readonly #wakeIntervalMs: number;
+  readonly #wakeIntervalMs: number | undefined;
   readonly #topics = new Map<string, Topic>();
 
   constructor(options: { store: Store; wakeIntervalMs?: number }) {
     this.#store = options.store;
-    this.#wakeIntervalMs = options.wakeIntervalMs ?? WAKE_INTERVAL_MS;
+    this.#wakeIntervalMs = options.wakeIntervalMs;
   }
 
   /** What a reader of `task` waits on, until it calls `close` or `signal` aborts its wait. */
   open(task: string, signal: AbortSignal): Watcher {
     let topic = this.#topics.get(task);
     if (topic === undefined) {
-      topic = new Topic({ task, store: this.#store, wakeIntervalMs: this.#wakeIntervalMs });
+      topic = new Topic({ task, store: this.#store, pace: new WakePace(this.#wakeIntervalMs) });
       this.#topics.set(task, topic);
     }
     const opened = topic;
@@ -110,19 +111,18 @@ class Topic {
   readonly waiting = new Set<Watcher>();
   readonly #task: string;
   readonly #store: Store;
-  readonly #wakeIntervalMs: number;
+  readonly #pace: WakePace;
   readonly #stop = new AbortController();
   /** The furthest that any reader has seen: whoever waits below it need not wait. */
   #known: Past = { nextLine: 0, revision: -1 };
-  #wokenAt = -Infinity;
   #running = false;
   #head: Promise<TaskHead | undefined> | undefined;
   #ending: Promise<Ending | undefined> | undefined;
 
-  constructor(options: { task: string; store: Store; wakeIntervalMs: number }) {
+  constructor(options: { task: string; store: Store; pace: WakePace }) {
     this.#task = options.task;
     this.#store = options.store;
-    this.#wakeIntervalMs = options.wakeIntervalMs;
+    this.#pace = options.pace;
   }
 
   add(watcher: Watcher): void {
@@ -168,12 +168,11 @@ class Topic {
         this.#wakeBelow(past);
         if (this.waiting.size === 0) break;
         await this.#store.wait(this.#task, past, signal);
-        const early = this.#wokenAt + this.#wakeIntervalMs - performance.now();
+        const early = this.#pace.wait(performance.now());
         if (early > 0) await delay(early, undefined, { signal });
-        this.#wokenAt = performance.now();
-        this.#wake(past);
-        // Who was woken reads, writes and comes back.
-        await turn();
+        const start = performance.now();
+        await this.#wake(past);
+        this.#pace.woke(start, performance.now());
       }
       this.#running = false;
     } catch (error) {
@@ -193,14 +192,24 @@ class Topic {
     }
   }
 
-  /** Wakes all who wait at `past` or below it; who came with a later place meanwhile waits on. */
-  #wake(past: Past): void {
-    for (const watcher of this.waiting) {
-      if (watcher.past.nextLine > past.nextLine || watcher.past.revision > past.revision) continue;
-      this.waiting.delete(watcher);
-      watcher.settle();
+  /**
+   * Wakes all who wait at `past` or below it; who came with a later place meanwhile waits on. Some at a time: who was
+   * woken reads, writes and comes back, and then others run.
+   */
+  async #wake(past: Past): Promise<void> {
+    const behind = [...this.waiting].filter((watcher) => !isAhead(watcher.past, past));
+    for (let at = 0; at < behind.length || at === 0; at += WOKEN_AT_ONCE) {
+      for (const watcher of behind.slice(at, at + WOKEN_AT_ONCE)) {
+        if (this.waiting.delete(watcher)) watcher.settle();
+      }
+      await turn();
     }
   }
 }
 
-const WAKE_INTERVAL_MS = 5;
+function isAhead(one: Past, other: Past): boolean {
+  return one.nextLine > other.nextLine || one.revision > other.revision;
+}
+
+/** About a millisecond's worth of writing to sockets. */
+export const WOKEN_AT_ONCE = 128;

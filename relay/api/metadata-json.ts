@@ -1,11 +1,9 @@
+import { parseMetadata } from '../metadata.ts';
+
 /** What a sender gave as metadata. It was stored unread, so it may be anything. */
 export function readMetadata(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
+  const value = parseMetadata(text);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   return { unreadable: text };
 }
 

@@ -38,7 +38,11 @@ export class Outgoing {
 
   /** Writes; what comes after the socket has closed goes nowhere. */
   write(...frames: Buffer[]): void {
-    if (!this.open || frames.length === 0) return;
+    if (!this.open) return;
+    if (frames.length === 1) {
+      this.#socket.write(frames[0]);
+      return;
+    }
     this.#socket.cork();
     for (const frame of frames) this.#socket.write(frame);
     this.#socket.uncork();

@@ -5,8 +5,9 @@ import { compileFilter } from '../filter.ts';
 import { openReading, T0, TestRun } from '../reading.fixture.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { Walk } from '../store/store.ts';
-import { MergedReader } from './merged-reader.ts';
-import { Follower, openMerged, readAll } from './merged.fixture.ts';
+import type { MergedBatch } from './merged-event.ts';
+import { MergedReader, type MergedFollow } from './merged-reader.ts';
+import { Follower, openMerged, readAll, shown } from './merged.fixture.ts';
 
 const TIMEOUT = { timeout: 30_000 };
 
@@ -396,4 +397,34 @@ test('rejects when the store is closed under it', TIMEOUT, async (t) => {
   await on.open('t');
   await on.store.close();
   for (const follower of followers) await assert.rejects(follower.over, /closed/);
+});
+
+test('readers at the same place are given the same object, but for who may not see all of it', TIMEOUT, async (t) => {
+  const on = await openMerged(t);
+  const [one, secret] = [await on.open('t'), await on.open('secret')];
+  const { signal } = new AbortController();
+  const open = (options: Partial<MergedFollow> = {}): AsyncGenerator<MergedBatch> =>
+    on.merged.follow({ from: 0, signal, ...options });
+  const streams = [open(), open(), open({ may: ({ task }) => task !== 'secret' })];
+  const next = (): Promise<MergedBatch[]> =>
+    Promise.all(streams.map(async (stream) => (await stream.next()).value as MergedBatch));
+  await one.write('a');
+  await secret.write('b');
+  // Runs are known from here on.
+  for (const stream of streams) while (((await stream.next()).value as MergedBatch).nextPosition < 2);
+  for (const [position, text] of ['c', 'd'].entries()) {
+    const batches = next();
+    await one.write(text);
+    const [first, same, other] = await batches;
+    assert.deepEqual(shown(first.events), [`${2 + position} t ${text}`]);
+    assert.equal(same, first);
+    assert.deepEqual(shown(other.events), shown(first.events));
+  }
+  const last = next();
+  await secret.write('e');
+  const [first, same, other] = await last;
+  assert.deepEqual(shown(first.events), ['4 secret e']);
+  assert.equal(same, first);
+  assert.deepEqual(other.events, []);
+  for (const stream of streams) await stream.return(undefined);
 });

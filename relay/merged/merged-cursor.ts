@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Filter } from '../filter.ts';
 import { filterFor, type RunFacts } from '../run-facts.ts';
+import { Joined } from '../shares.ts';
 import { BATCH_WORK, SEGMENT_WORK, slicesOf, type Slice } from '../slice.ts';
 import type { PipelineRecord, Store } from '../store/store.ts';
 import type { GroupEnd, GroupEnds } from './group-ends.ts';
@@ -61,14 +62,23 @@ export async function* followMerged(
         if (last !== undefined) yield { events: [{ type: 'end', pipeline: last }], nextPosition: next };
         return;
       }
-      const wanted = { position: next, maxBytes: readBytes, ...(group !== undefined && { group }) };
-      const stretch =
-        (await tail.recent(next, group)) ??
-        (await tail.read({ ...wanted, ...(filter.wants && { wants: filter.wants }), alone: ending !== undefined }));
       const before = next;
-      for await (const batch of batches(stretch, { ...options, parts, next, until })) {
-        next = batch.nextPosition;
-        yield batch;
+      const shared = sharedStep({ ...options, parts, next, until });
+      if (shared !== undefined) {
+        next = shared.batch.nextPosition;
+        yield shared.batch;
+        if (shared.full) await turn();
+      } else {
+        const wanted = { position: next, maxBytes: readBytes, ...(group !== undefined && { group }) };
+        const stretch =
+          (await tail.recent(next, group)) ??
+          (await tail.read({ ...wanted, ...(filter.wants && { wants: filter.wants }), alone: ending !== undefined }));
+        for await (const { batch, full } of steps(stretch, { ...options, parts, next, until })) {
+          next = batch.nextPosition;
+          yield batch;
+          // Others run in between.
+          if (full) await turn();
+        }
       }
       if (next > before) {
         // At the end of what this relay has appended there is nothing to be read; if there is, the wait does not wait.
@@ -112,45 +122,131 @@ interface Range extends MergedCursorOptions {
   until: number;
 }
 
-/** Cuts a stretch into batches of about BATCH_WORK, and lets others run between two of them. */
-async function* batches({ segments, nextPosition }: Stretch, range: Range): AsyncGenerator<MergedBatch> {
-  const { group, filter, may, until } = range;
-  const { facts, runFacts } = range.parts;
-  let { next } = range;
-  let events: MergedEvent[] = [];
-  let work = 0;
-  const passTo = (position: number): void => {
-    // Of a group, whatever is there is said by the store: the rest is others'.
-    if (position > next && group === undefined) {
-      events.push({ type: 'gap', fromPosition: next, toPosition: position - 1, reason: 'trimmed' });
-    }
-    next = Math.max(next, position);
+/** A batch, and whether it is as much work as one turn should take. */
+interface Step {
+  batch: MergedBatch;
+  full: boolean;
+}
+
+/** A step that several readers are given, and what has to hold still for it to be right. */
+interface SharedStep extends Step {
+  lines: readonly { segment: PlacedSegment; task: TaskFacts }[];
+  tasks: ReadonlySet<TaskFacts>;
+}
+
+/**
+ * What is in memory from a place on, the same for all readers who want the same; undefined if it is not there, or if
+ * something has to be looked up first or left out.
+ */
+function sharedStep(range: Range): Step | undefined {
+  const { parts, group, filter, may, next, until } = range;
+  const { tail, facts } = parts;
+  if (until !== Infinity || filter.ofRuns !== undefined) return undefined;
+  const step = tail.shares.get(`batch ${next} ${JSON.stringify(group)} ${filter.key}`, () => makeShared(range));
+  if (step === undefined) return undefined;
+  for (const { segment, task } of step.lines) if (facts.of(segment) !== task) return undefined;
+  if (may !== undefined) for (const task of step.tasks) if (!may(task)) return undefined;
+  return step;
+}
+
+function makeShared(range: Range): SharedStep | undefined {
+  const { tail, facts } = range.parts;
+  const stretch = tail.recentKnown(range.next, range.group);
+  if (stretch === undefined) return undefined;
+  const cutter = new Cutter(range);
+  const lines: { segment: PlacedSegment; task: TaskFacts }[] = [];
+  const made = (step: Step): SharedStep => {
+    const batch = { ...step.batch, joined: new Joined(tail.shares) };
+    return { ...step, batch, lines, tasks: new Set(lines.map(({ task }) => task)) };
   };
-  const stopped = Math.min(nextPosition, until);
+  for (const segment of stretch.segments) {
+    const task = facts.of(segment);
+    if (task === undefined) return undefined;
+    lines.push({ segment, task });
+    // One at a time: who has written it finds the next one here, with what has come meanwhile.
+    for (const step of cutter.take(segment, { task, filter: range.filter })) return made(step);
+  }
+  const rest = cutter.rest(stretch.nextPosition);
+  return rest && made(rest);
+}
+
+/** What one reader is given of a stretch, which may be more than it wants. */
+async function* steps({ segments, nextPosition }: Stretch, range: Range): AsyncGenerator<Step> {
+  const { filter, may } = range;
+  const { facts, runFacts } = range.parts;
+  const cutter = new Cutter(range);
   await facts.ensure(segments);
   for (const segment of segments) {
-    passTo(Math.min(segment.position, until));
-    if (next >= until) break;
+    if (segment.position >= range.until) break;
     const task = facts.of(segment) ?? (await facts.load(segment));
     if (may?.(task) === false) {
-      next = Math.min(segment.position + segment.count, until);
-      work += SEGMENT_WORK;
+      cutter.leaveOut(segment);
       continue;
     }
     const own = await filterFor([segment], { filter, task: segment.task, facts: runFacts });
-    for (const piece of pieces(segment, { task, filter: own, next, until, from: range.next })) {
-      if (piece.event !== undefined) events.push(piece.event);
-      work += piece.work;
-      next = piece.behind;
-      if (work < BATCH_WORK) continue;
-      yield { events, nextPosition: next };
-      await turn();
-      events = [];
-      work = 0;
+    yield* cutter.take(segment, { task, filter: own });
+  }
+  const rest = cutter.rest(nextPosition);
+  if (rest !== undefined) yield rest;
+}
+
+/** Cuts the segments of a stretch into batches of about BATCH_WORK. */
+class Cutter {
+  readonly #group: string | undefined;
+  /** Positions: of the stretch, and where to end. */
+  readonly #from: number;
+  readonly #until: number;
+  #next: number;
+  #events: MergedEvent[] = [];
+  #work = 0;
+
+  constructor({ group, next, until }: Range) {
+    this.#group = group;
+    this.#from = this.#next = next;
+    this.#until = until;
+  }
+
+  /** The batches that are full with it. */
+  *take(segment: PlacedSegment, { task, filter }: { task: TaskFacts; filter: Filter }): Generator<Step> {
+    this.#passTo(segment.position);
+    if (this.#next >= this.#until) return;
+    const range = { task, filter, next: this.#next, until: this.#until, from: this.#from };
+    for (const piece of pieces(segment, range)) {
+      if (piece.event !== undefined) this.#events.push(piece.event);
+      this.#work += piece.work;
+      this.#next = piece.behind;
+      if (this.#work >= BATCH_WORK) yield this.#step(true);
     }
   }
-  passTo(stopped);
-  if (events.length > 0 || work > 0 || next > range.next) yield { events, nextPosition: next };
+
+  /** Its lines are not for this reader. */
+  leaveOut({ position, count }: PlacedSegment): void {
+    this.#passTo(position);
+    this.#next = Math.min(position + count, this.#until);
+    this.#work += SEGMENT_WORK;
+  }
+
+  /** The last batch, if there is any news in it, when all of a stretch up to a position was taken. */
+  rest(nextPosition: number): Step | undefined {
+    this.#passTo(nextPosition);
+    return this.#events.length > 0 || this.#work > 0 || this.#next > this.#from ? this.#step(false) : undefined;
+  }
+
+  #step(full: boolean): Step {
+    const batch = { events: this.#events, nextPosition: this.#next };
+    this.#events = [];
+    this.#work = 0;
+    return { batch, full };
+  }
+
+  #passTo(position: number): void {
+    const reached = Math.min(position, this.#until);
+    // Of a group, whatever is there is said by the store: the rest is others'.
+    if (reached > this.#next && this.#group === undefined) {
+      this.#events.push({ type: 'gap', fromPosition: this.#next, toPosition: reached - 1, reason: 'trimmed' });
+    }
+    this.#next = Math.max(this.#next, reached);
+  }
 }
 
 /** A part of a segment that is read in one go. */

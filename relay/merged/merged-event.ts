@@ -1,6 +1,7 @@
 import type { GapReason } from '../../shared/gap-reasons.ts';
 import type { Block } from '../block.ts';
 import type { Matches } from '../filter.ts';
+import type { Joined } from '../shares.ts';
 import type { PipelineRecord } from '../store/store.ts';
 import type { TaskFacts } from './task-facts.ts';
 
@@ -39,7 +40,9 @@ export interface MergedEnd {
 
 export interface MergedBatch {
   /** In order. May be empty: positions were passed and nothing matched. */
-  events: MergedEvent[];
+  events: readonly MergedEvent[];
   /** Everything below was handed out or is not wanted: the place to go on from. */
   nextPosition: number;
+  /** Where other readers are given the same object: what is made of it for all of them. */
+  joined?: Joined;
 }

@@ -1,4 +1,5 @@
 import { bytesOf, ownSegment, toSegment, type Block } from '../block.ts';
+import { Shares } from '../shares.ts';
 import type { Store, Stored, StoredGap, Wants } from '../store/store.ts';
 import type { KnownTasks } from './known-tasks.ts';
 
@@ -21,6 +22,8 @@ export interface Stretch {
  */
 export class MergedTail {
   bytes = 0;
+  /** What all readers make alike of what is here. */
+  readonly shares = new Shares((bytes) => this.grew(bytes));
   readonly #store: Pick<Store, 'walk'>;
   readonly #facts: KnownTasks;
   readonly #maxBytes: number;
@@ -94,6 +97,7 @@ export class MergedTail {
   /** Lines of a task at or below `throughLine`, or of any task, were trimmed: they are not handed out any more. */
   forget(task?: string, throughLine = Infinity): void {
     this.#age++;
+    this.shares.clear();
     const held = [...this.#segments.slice(this.#dropped), ...this.#early.values()];
     const trimmed = task === undefined || held.some((one) => one.task === task && one.firstLine <= throughLine);
     if (trimmed) this.#clear();
@@ -108,6 +112,21 @@ export class MergedTail {
 
   /** What is in memory from a position on; undefined if the position is not. */
   async recent(position: number, group?: string): Promise<Stretch | undefined> {
+    const stretch = this.#maybe(position, group);
+    if (stretch === undefined || group === undefined) return stretch;
+    const { segments, nextPosition } = stretch;
+    await this.#facts.ensure(segments);
+    return { segments: segments.filter((segment) => this.#facts.group(segment) === group), nextPosition };
+  }
+
+  /** As `recent`, also undefined if nothing fresh is known of a task whose lines these may be. */
+  recentKnown(position: number, group?: string): Stretch | undefined {
+    const stretch = this.#maybe(position, group);
+    return stretch?.segments.every((segment) => this.#facts.of(segment) !== undefined) ? stretch : undefined;
+  }
+
+  /** With what may be the group's. */
+  #maybe(position: number, group: string | undefined): Stretch | undefined {
     const at = this.#find(position);
     if (at === undefined) return undefined;
     const segments = this.#segments.slice(at, at + (group === undefined ? MAX_SEGMENTS : MAX_SCANNED));
@@ -115,8 +134,7 @@ export class MergedTail {
     const nextPosition = last.position + last.count;
     if (group === undefined) return { segments, nextPosition };
     const maybe = segments.filter((segment) => (this.#facts.group(segment) ?? group) === group);
-    await this.#facts.ensure(maybe);
-    return { segments: maybe.filter((segment) => this.#facts.group(segment) === group), nextPosition };
+    return { segments: maybe, nextPosition };
   }
 
   /** What the store has from a position on; `alone`: as it is now, not as somebody else has asked for already. */
@@ -179,6 +197,7 @@ export class MergedTail {
   }
 
   #push(segment: PlacedSegment): void {
+    this.shares.clear();
     this.#segments.push(segment);
     if (segment.kind === 'block') segment.keep(this);
     const end = segment.position + segment.count;
@@ -201,6 +220,7 @@ export class MergedTail {
   }
 
   #dropFirst(): void {
+    this.shares.clear();
     this.#letGo(this.#segments[this.#dropped++]);
     if (this.#dropped < 64 || this.#dropped < this.#segments.length / 2) return;
     this.#segments = this.#segments.slice(this.#dropped);
@@ -219,6 +239,7 @@ export class MergedTail {
   }
 
   #dropAll(): void {
+    this.shares.clear();
     for (const segment of this.#segments.slice(this.#dropped)) this.#letGo(segment);
     this.#segments = [];
     this.#dropped = 0;

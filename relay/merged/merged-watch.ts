@@ -1,5 +1,7 @@
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import type { Store } from '../store/store.ts';
+import { WOKEN_AT_ONCE } from '../watch.ts';
+import { WakePace } from '../wake-pace.ts';
 
 /** Tells whether a group has nothing from a position on, and how far that is known. */
 interface Quiet {
@@ -8,17 +10,16 @@ interface Quiet {
 }
 
 /**
- * Lets the readers of merged streams wait together: one wait at the store for all, and no more than one wake every few
- * milliseconds. Readers of a group sleep on while others write.
+ * Lets the readers of merged streams wait together: one wait at the store for all, and wakes at the pace of
+ * `WakePace`. Readers of a group sleep on while others write.
  */
 export class MergedWatch {
   readonly #store: Pick<Store, 'waitAll'>;
   readonly #tail: Quiet;
-  readonly #wakeIntervalMs: number;
+  readonly #pace: WakePace;
   readonly #waiting = new Set<MergedWatcher>();
   /** The furthest that any reader has seen: whoever waits below it need not wait. */
   #known = 0;
-  #wokenAt = -Infinity;
   #members = 0;
   #stop = new AbortController();
   #running = false;
@@ -26,7 +27,7 @@ export class MergedWatch {
   constructor(options: { store: Pick<Store, 'waitAll'>; tail: Quiet; wakeIntervalMs?: number }) {
     this.#store = options.store;
     this.#tail = options.tail;
-    this.#wakeIntervalMs = options.wakeIntervalMs ?? WAKE_INTERVAL_MS;
+    this.#pace = new WakePace(options.wakeIntervalMs);
   }
 
   /** What a reader waits on, until it calls `close` or `signal` aborts its wait. */
@@ -77,15 +78,14 @@ export class MergedWatch {
       while (this.#waiting.size > 0) {
         const past = this.#known;
         // Somebody who has seen more may have come after others, while nobody waited at the store: these are behind.
-        this.#wake(past - 1);
+        this.#wakeBelow(past);
         if (this.#waiting.size === 0) break;
         await this.#store.waitAll(past, signal);
-        const early = this.#wokenAt + this.#wakeIntervalMs - performance.now();
+        const early = this.#pace.wait(performance.now());
         if (early > 0) await delay(early, undefined, { signal });
-        this.#wokenAt = performance.now();
-        this.#wake(past);
-        // Who was woken reads, writes and comes back.
-        await turn(undefined, { signal });
+        const start = performance.now();
+        await this.#wake(past, signal);
+        this.#pace.woke(start, performance.now());
       }
       this.#running = false;
     } catch (error) {
@@ -97,17 +97,33 @@ export class MergedWatch {
     }
   }
 
-  /** Wakes all who wait at `past` or below it; who came with a later place meanwhile waits on. */
-  #wake(past: number): void {
-    for (const watcher of this.#waiting) {
-      if (watcher.position > past) continue;
-      if (this.#passes(watcher)) {
-        this.#known = Math.max(this.#known, watcher.position);
-        continue;
+  /** Wakes those for whom there may be something already. */
+  #wakeBelow(past: number): void {
+    for (const watcher of this.#waiting) if (watcher.position < past) this.#wakeOne(watcher);
+  }
+
+  /**
+   * Wakes all who wait at `past` or below it; who came with a later place meanwhile waits on. Some at a time: who was
+   * woken reads, writes and comes back, and then others run.
+   */
+  async #wake(past: number, signal: AbortSignal): Promise<void> {
+    const behind = [...this.#waiting].filter(({ position }) => position <= past);
+    for (let at = 0; at < behind.length || at === 0; at += WOKEN_AT_ONCE) {
+      for (const watcher of behind.slice(at, at + WOKEN_AT_ONCE)) {
+        if (this.#waiting.has(watcher)) this.#wakeOne(watcher);
       }
-      this.#waiting.delete(watcher);
-      watcher.settle();
+      await turn(undefined, { signal });
     }
+  }
+
+  /** But one of whose group nothing has come: that sleeps on, further on. */
+  #wakeOne(watcher: MergedWatcher): void {
+    if (this.#passes(watcher)) {
+      this.#known = Math.max(this.#known, watcher.position);
+      return;
+    }
+    this.#waiting.delete(watcher);
+    watcher.settle();
   }
 }
 
@@ -175,5 +191,3 @@ export class MergedWatcher {
     this.#options.onClose();
   }
 }
-
-const WAKE_INTERVAL_MS = 5;

@@ -5,25 +5,24 @@ import type { PipelineRecord } from '../../store/store.ts';
 import { messageFrames } from './render.ts';
 import { linesJson, type Cursors } from './shape.ts';
 
-/** How one merged subscription wants it; lines are rendered once for all whose style is the same. */
+/** How one merged subscription wants it; lines are rendered once for all whose style has the same key. */
 export interface MergedStyle {
+  /** Of what else is here, and of the store's epoch and the filter. */
+  key: string;
   /** A frame holds an array of messages. */
   batch: boolean;
-  epoch: string;
   /** Of positions. */
   cursors: Cursors;
-  filterKey: string;
   /** Whose run it is, if that is known. */
   workerOf: (task: string, run: string) => string | undefined;
 }
 
 export function renderMergedLines(event: MergedLines, style: MergedStyle): Buffer {
   const { task, block, first, end } = event;
-  const { batch, epoch, cursors, filterKey } = style;
+  const { key, batch, cursors } = style;
   const { name: taskName, pipelineId } = task;
   const about = JSON.stringify({ taskName, pipelineId });
-  const key = `keruta merged ${batch ? 'batch' : 'single'} ${first}-${end} ${epoch} ${about} ${filterKey}`;
-  return block.rendered(key, () => {
+  return block.rendered(`${first}-${end} ${about} ${key}`, () => {
     const members = about === '{}' ? '' : `,${about.slice(1, -1)}`;
     const suffix = suffixes(event, { members, workerOf: style.workerOf });
     return messageFrames(linesJson(event, { cursors, origin: block.position, prefix: '"type":"log",', suffix }), batch);

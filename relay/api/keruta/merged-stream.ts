@@ -26,7 +26,7 @@ export class MergedStream implements Stream<MergedBatch> {
   readonly target: MergedStreamOptions['target'];
   readonly #options: MergedStreamOptions;
   readonly #wanted: Pick<Parameters<MergedReader['follow']>[0], 'group' | 'filter' | 'may'>;
-  #style: MergedStyle | undefined;
+  #style: (MergedStyle & { epoch: string }) | undefined;
 
   constructor(options: MergedStreamOptions) {
     const { target, subscribe, principal } = options;
@@ -58,10 +58,12 @@ export class MergedStream implements Stream<MergedBatch> {
 
   render(batch: MergedBatch): Promise<Rendered> | Rendered {
     const style = this.#currentStyle();
-    if (batch.events.every((event) => this.#isKnown(event))) {
-      return { frames: batch.events.map((event) => this.#render(event, style)), next: batch.nextPosition };
-    }
-    return this.#renderUnknown(batch, style);
+    const { events, nextPosition: next, joined } = batch;
+    const made = joined?.made(style.key);
+    if (made !== undefined) return { frames: made, next };
+    if (!events.every((event) => this.#isKnown(event))) return this.#renderUnknown(batch, style);
+    const render = (): Buffer[] => events.map((event) => this.#render(event, style));
+    return { frames: joined?.of(style.key, render) ?? render(), next };
   }
 
   took(): void {
@@ -120,7 +122,8 @@ export class MergedStream implements Stream<MergedBatch> {
     if (this.#style?.epoch !== epoch) {
       const workerOf = (task: string, run: string): string | undefined => facts.of(task, run)?.workerId;
       const { batch, filter } = subscribe;
-      this.#style = { batch, epoch, cursors: merged.cursors(), filterKey: filter.key, workerOf };
+      const key = `keruta merged ${batch ? 'batch' : 'single'} ${epoch} ${filter.key}`;
+      this.#style = { epoch, key, batch, cursors: merged.cursors(), workerOf };
     }
     return this.#style;
   }

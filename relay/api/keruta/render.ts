@@ -2,19 +2,20 @@ import type { Batch, LinesEvent, ReadEvent } from '../../cursor.ts';
 import { joinFrames } from '../frames.ts';
 import { endMessage, gapMessage, linesJson, type Cursors } from './shape.ts';
 
-/** How one subscription wants it; lines are rendered once for all whose style is the same. */
+/** How one subscription wants it; lines are rendered once for all whose style has the same key. */
 export interface Style {
+  /** Of what else is here, and of the store's epoch and the filter. */
+  key: string;
   task: string;
   /** A frame holds an array of messages. */
   batch: boolean;
-  epoch: string;
   cursors: Cursors;
-  filterKey: string;
 }
 
 /** The frames of a batch, in order; joined where that is for free. */
-export function renderBatch({ events }: Batch, style: Style): Buffer[] {
-  return events.map((event) => renderEvent(event, style));
+export function renderBatch({ events, joined }: Batch, style: Style): readonly Buffer[] {
+  const render = (): Buffer[] => events.map((event) => renderEvent(event, style));
+  return joined === undefined ? render() : joined.of(style.key, render);
 }
 
 function renderEvent(event: ReadEvent, style: Style): Buffer {
@@ -24,9 +25,8 @@ function renderEvent(event: ReadEvent, style: Style): Buffer {
 }
 
 function renderLines(event: LinesEvent, style: Style): Buffer {
-  const { batch, epoch, cursors, filterKey } = style;
-  const key = `keruta ${batch ? 'batch' : 'single'} ${event.first}-${event.end} ${epoch} ${filterKey}`;
-  return event.block.rendered(key, () => {
+  const { key, batch, cursors } = style;
+  return event.block.rendered(`${event.first}-${event.end} ${key}`, () => {
     return messageFrames(linesJson(event, { cursors, prefix: '"type":"log",' }), batch);
   });
 }

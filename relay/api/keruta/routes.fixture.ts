@@ -9,6 +9,13 @@ import { registerKerutaRoutes } from './routes.ts';
 /** The read API over a real store, asked by anybody or by who is given; both are gone after the test. */
 export async function openRoutes(t: TestContext, { principal = ANYBODY }: Asking = {}): Promise<Routes> {
   const reading = await openReading(t);
+  const app = routesOver(reading, principal);
+  t.after(() => app.close());
+  return { reading, app };
+}
+
+/** The same over a store that is there; whoever asks for it closes it. */
+export function routesOver(reading: Reading, principal: Principal = ANYBODY): FastifyInstance {
   const app = fastify() as unknown as FastifyInstance;
   app.decorateRequest('caller');
   app.addHook('onRequest', (request, _reply, done) => {
@@ -20,8 +27,7 @@ export async function openRoutes(t: TestContext, { principal = ANYBODY }: Asking
     return reply.code(shown.error.status).send(shown);
   });
   registerKerutaRoutes(app, reading);
-  t.after(() => app.close());
-  return { reading, app };
+  return app;
 }
 
 interface Asking {

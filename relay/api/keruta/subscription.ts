@@ -65,7 +65,8 @@ export class Subscription<Batch> {
   async #write(from: number, signal: AbortSignal): Promise<void> {
     const { stream, out, lane } = this.#options;
     for await (const batch of stream.follow(from, signal)) {
-      const { frames, next } = await stream.render(batch);
+      const rendering = stream.render(batch);
+      const { frames, next } = rendering instanceof Promise ? await rendering : rendering;
       // Other subscriptions write here, too: whoever finds it full again waits for another turn.
       while (out.full && !signal.aborted) await out.ready(signal);
       // Once stopped, another subscription may go on from `place`: nothing more is written.
@@ -75,7 +76,7 @@ export class Subscription<Batch> {
       this.place = next;
       stream.took(batch);
       // Nothing is read for a viewer that does not take what it has.
-      await out.ready(signal);
+      if (out.full) await out.ready(signal);
     }
   }
 

@@ -11,7 +11,7 @@ export class TaskStream implements Stream<Batch> {
   readonly target: { taskId: string };
   readonly #reader: Reader;
   readonly #subscribe: Subscribe;
-  #style: Style | undefined;
+  #style: (Style & { epoch: string }) | undefined;
 
   constructor(options: { task: string; subscribe: Subscribe; reader: Reader }) {
     this.target = { taskId: options.task };
@@ -42,8 +42,8 @@ export class TaskStream implements Stream<Batch> {
     // Epochs change once in a store's life, if at all.
     if (this.#style?.epoch !== epoch) {
       const { batch: inArrays, filter } = this.#subscribe;
-      const cursors = this.#reader.cursors();
-      this.#style = { task: this.target.taskId, batch: inArrays, epoch, cursors, filterKey: filter.key };
+      const key = `keruta ${inArrays ? 'batch' : 'single'} ${epoch} ${filter.key}`;
+      this.#style = { epoch, key, task: this.target.taskId, batch: inArrays, cursors: this.#reader.cursors() };
     }
     return { frames: renderBatch(batch, this.#style), next: batch.nextLine };
   }

@@ -4,6 +4,7 @@ import type { ReadEvent } from '../../cursor.ts';
 import type { Filter } from '../../filter.ts';
 import type { MergedEvent } from '../../merged/merged-event.ts';
 import type { TaskFacts } from '../../merged/task-facts.ts';
+import type { Joined } from '../../shares.ts';
 import type { TaskRecord } from '../../store/store.ts';
 import type { OttoParts } from './parts.ts';
 import type { MissingLines, SomeLines, Worker } from './shape.ts';
@@ -32,6 +33,8 @@ export interface LogBatch {
   parts: LogPart[];
   /** Everything before it was handed out, or is not wanted: the place to go on from. */
   next: number;
+  /** Where others are given the same parts: what is made of them for all of them. */
+  joined?: Joined | undefined;
 }
 
 export type LogPart = LinesPart | GapPart | EndPart;
@@ -71,8 +74,10 @@ export function taskLog({ reader, runFacts }: Omit<SourceParts, 'merged'>, task:
     },
     async *follow(options) {
       for await (const batch of reader.follow(task, options)) {
-        await runFacts.ensure(task, runsOf(batch.events));
-        yield { parts: batch.events.map((event) => taskPart(event, task)), next: batch.nextLine };
+        const unknown = runsOf(batch.events).filter((run) => runFacts.of(task, run) === undefined);
+        if (unknown.length > 0) await runFacts.ensure(task, runsOf(batch.events));
+        const parts = batch.events.map((event) => taskPart(event, task));
+        yield { parts, next: batch.nextLine, joined: batch.joined };
         reader.followed.took(batch);
       }
     },
@@ -93,9 +98,9 @@ export function wholeLog({ merged, runFacts }: SourceParts, may: (facts: TaskFac
       return merged.place(text);
     },
     async *follow(options) {
-      for await (const { events, nextPosition } of merged.follow({ ...options, may })) {
+      for await (const { events, nextPosition, joined } of merged.follow({ ...options, may })) {
         for (const [task, runs] of runsByTask(events)) await runFacts.ensure(task, runs);
-        yield { parts: events.flatMap(mergedPart), next: nextPosition };
+        yield { parts: events.flatMap(mergedPart), next: nextPosition, joined };
       }
     },
     worker: (task, run) => runFacts.of(task, run),
@@ -130,8 +135,8 @@ function mergedPart(event: MergedEvent): LogPart[] {
   }
 }
 
-function runsOf(events: readonly ReadEvent[]): Set<string> {
-  return new Set(events.flatMap((event) => (event.type === 'lines' ? event.block.runIds : [])));
+function runsOf(events: readonly ReadEvent[]): string[] {
+  return events.flatMap((event) => (event.type === 'lines' ? event.block.runIds : []));
 }
 
 function runsByTask(events: readonly MergedEvent[]): Map<string, Set<string>> {

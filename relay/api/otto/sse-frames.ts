@@ -1,4 +1,4 @@
-import type { LogPart, LogSource } from './log-source.ts';
+import type { LogBatch, LogPart, LogSource } from './log-source.ts';
 import { gapEntry, mapEntries, type LogEntry } from './shape.ts';
 
 /** How one stream wants its lines; they are rendered once for all whose style is the same. */
@@ -9,9 +9,17 @@ export interface SseStyle {
   unnamed: boolean;
 }
 
+/** The bytes of a batch but for its end, in order; `time` as for `logFrames`. */
+export function batchFrames({ parts, joined }: LogBatch, style: SseStyle, time: number): readonly Buffer[] {
+  const render = (): Buffer[] => parts.flatMap((part) => (part.type === 'end' ? [] : [logFrames(part, style, time)]));
+  // What is said of a gap bears the time at which it is said.
+  if (joined === undefined || parts.some(({ type }) => type !== 'lines')) return render();
+  return joined.of(keyOf(style), render);
+}
+
 /** The events of a part, each with the cursor behind it; `time` (ms since 1970) is when it is said. */
 export function logFrames(part: Exclude<LogPart, { type: 'end' }>, style: SseStyle, time: number): Buffer {
-  const { source, unnamed, filterKey } = style;
+  const { source, unnamed } = style;
   const cursors = source.cursors();
   const name = unnamed ? '' : 'event: log\n';
   // JSON has no line ends.
@@ -20,12 +28,15 @@ export function logFrames(part: Exclude<LogPart, { type: 'end' }>, style: SseSty
   if (part.type === 'gap') return Buffer.from(frame(gapEntry({ ...part, time }), part.behind));
   const { lines, origin } = part;
   const { block, first, end } = lines;
-  const key = `otto sse ${source.kind} ${unnamed ? 'unnamed' : 'named'} ${first}-${end} ${source.epoch()} ${filterKey}`;
-  return block.rendered(key, () => {
+  return block.rendered(`${first}-${end} ${keyOf(style)}`, () => {
     const frames = mapEntries(lines, {
       workerOf: (run) => source.worker(block.task, run),
       make: (entry, index) => frame(entry, origin + index + 1),
     });
     return Buffer.from(frames.join(''));
   });
+}
+
+function keyOf({ source, unnamed, filterKey }: SseStyle): string {
+  return `otto sse ${source.kind} ${unnamed ? 'unnamed' : 'named'} ${source.epoch()} ${filterKey}`;
 }

@@ -9,7 +9,7 @@ import { ottoError } from './errors.ts';
 import { queryFilter } from './filter.ts';
 import { taskLog, wholeLog, type LogSource } from './log-source.ts';
 import type { OttoParts } from './parts.ts';
-import { logFrames } from './sse-frames.ts';
+import { batchFrames } from './sse-frames.ts';
 import { STREAM_ALL, STREAM_TASK } from './sse-schemas.ts';
 import { beat, complete, errorEvent, review, serveStream, type OttoClient } from './sse-stream.ts';
 import { endedId, readStart, readUnnamed, type Start, type StreamQuery } from './stream-query.ts';
@@ -104,13 +104,11 @@ async function writeLog(
   const leave = source.task === undefined ? () => undefined : reader.followed.join(source.task, at);
   beat(client, () => source.cursors()(at.nextLine));
   try {
-    for await (const { parts, next } of source.follow({ from, filter, signal: stream.signal })) {
-      const frames: Buffer[] = [];
-      let ended: number | undefined;
-      for (const part of parts) {
-        if (part.type === 'end') ended = part.task.runs;
-        else frames.push(logFrames(part, { source, unnamed, filterKey: filter.key }, now()));
-      }
+    const style = { source, unnamed, filterKey: filter.key };
+    for await (const batch of source.follow({ from, filter, signal: stream.signal })) {
+      const { parts, next } = batch;
+      const frames = batchFrames(batch, style, now());
+      const ended = parts.find((part) => part.type === 'end')?.task.runs;
       at.nextLine = next;
       if (frames.length > 0) await stream.write(frames.length === 1 ? frames[0] : Buffer.concat(frames));
       if (ended === undefined) continue;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { CHUNK_HEADER_BYTES } from '../../../shared/chunk.ts';
 import { encodeLines } from '../../../shared/columns.ts';
 import { Block } from '../../block.ts';
-import type { MergedLines } from '../../merged/merged-event.ts';
+import type { MergedEvent, MergedLines } from '../../merged/merged-event.ts';
 import { render, type Style } from './render.ts';
 
 const RUN = '01ARZ3NDEKTSV4RRFFQ69G5FAV';
@@ -17,8 +17,12 @@ const facts = { task: 't', name: undefined, pipelineId: undefined, group: 't', l
 const lines: MergedLines = { type: 'lines', task: facts, block, first: 0, end: 2, matches: undefined };
 const style: Style = { kind: 'websocket', epoch: 'e', cursors: (position) => `c${position}`, now: () => 0 };
 
+function rendered(events: MergedEvent[], as: Style): readonly Buffer[] {
+  return render({ events, nextPosition: 0 }, as);
+}
+
 test('what all streams of a kind are sent is written once', () => {
-  assert.equal(render([lines], style)[0], render([lines], { ...style })[0]);
+  assert.equal(rendered([lines], style)[0], rendered([lines], { ...style })[0]);
 });
 
 const OTHERS: { what: string; event: MergedLines; style: Style }[] = [
@@ -30,18 +34,18 @@ const OTHERS: { what: string; event: MergedLines; style: Style }[] = [
   { what: 'another group of the task', event: { ...lines, task: { ...facts, group: 'g' } }, style },
 ];
 for (const { what, event, style: other } of OTHERS) {
-  test(`${what} is written anew`, () => assert.notEqual(render([event], other)[0], render([lines], style)[0]));
+  test(`${what} is written anew`, () => assert.notEqual(rendered([event], other)[0], rendered([lines], style)[0]));
 }
 
 test('a place is the one behind the line', () => {
-  const text = render([lines], { ...style, kind: 'sse' })[0].toString();
+  const text = rendered([lines], { ...style, kind: 'sse' })[0].toString();
   assert.deepEqual(text.match(/^id: .*$/gm), ['id: c8', 'id: c9']);
   const gap = { type: 'gap', fromPosition: 9, toPosition: 12, reason: 'trimmed' } as const;
-  assert.match(render([gap], { ...style, kind: 'sse' })[0].toString(), /^id: c13$/m);
-  assert.match(render([gap], { ...style, kind: 'places' })[0].toString(), /,"cursor":"c13"\}\n$/);
+  assert.match(rendered([gap], { ...style, kind: 'sse' })[0].toString(), /^id: c13$/m);
+  assert.match(rendered([gap], { ...style, kind: 'places' })[0].toString(), /,"cursor":"c13"\}\n$/);
 });
 
 test("a job's end is no word of Stratal's", () => {
   const pipeline = { pipelineId: 't' } as never;
-  assert.deepEqual(render([{ type: 'end', pipeline }], style), []);
+  assert.deepEqual(rendered([{ type: 'end', pipeline }], style), []);
 });

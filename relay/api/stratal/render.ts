@@ -1,4 +1,4 @@
-import type { MergedEvent, MergedLines } from '../../merged/merged-event.ts';
+import type { MergedBatch, MergedEvent, MergedLines } from '../../merged/merged-event.ts';
 import { joinFrames } from '../frames.ts';
 import { sseEvent } from '../sse.ts';
 import { eachMessage, gapMessage } from './shape.ts';
@@ -14,7 +14,13 @@ export interface Style {
 }
 
 /** The bytes of what a merged stream hands out, in order. Its end is none of Stratal's words. */
-export function render(events: readonly MergedEvent[], style: Style): Buffer[] {
+export function render({ events, joined }: MergedBatch, style: Style): readonly Buffer[] {
+  // What is said of a gap bears the time at which it is said.
+  if (joined === undefined || events.some(({ type }) => type !== 'lines')) return renderEvents(events, style);
+  return joined.of(`stratal ${style.kind} ${style.epoch}`, () => renderEvents(events, style));
+}
+
+function renderEvents(events: readonly MergedEvent[], style: Style): Buffer[] {
   const parts: Buffer[] = [];
   for (const event of events) {
     if (event.type === 'lines') parts.push(renderLines(event, style));

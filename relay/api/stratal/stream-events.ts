@@ -43,7 +43,7 @@ export async function serveEvents(
   if (begin.elsewhere) await stream.write(renderMessage(elsewhereMessage(now()), place - 1, style()));
   const group = job === undefined ? {} : { group: job };
   for await (const batch of merged.follow({ ...group, from: place, may: readableTasks(caller.principal), signal })) {
-    const parts = render(batch.events, style());
+    const parts = render(batch, style());
     place = batch.nextPosition;
     if (parts.length > 0) await stream.write(parts.length === 1 ? parts[0] : Buffer.concat(parts));
   }

@@ -58,8 +58,8 @@ async function stream(
   const style = (): Style => ({ kind, epoch: merged.epoch(), cursors: merged.cursors(), now });
   // It stands just before the first line.
   out.write(renderMessage(connectedMessage(job, now()), from - 1, style()));
-  for await (const { events } of merged.follow({ ...(job !== undefined && { group: job }), from, may, signal })) {
-    out.write(...render(events, style()));
+  for await (const batch of merged.follow({ ...(job !== undefined && { group: job }), from, may, signal })) {
+    out.write(...render(batch, style()));
     if (out.full) await out.ready();
   }
 }

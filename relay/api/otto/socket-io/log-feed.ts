@@ -1,4 +1,4 @@
-import type { LinesEvent, ReadEvent } from '../../../cursor.ts';
+import type { Batch, LinesEvent, ReadEvent } from '../../../cursor.ts';
 import type { Filter } from '../../../filter.ts';
 import type { Reader } from '../../../reader.ts';
 import type { RunFacts } from '../../../run-facts.ts';
@@ -41,7 +41,9 @@ export class LogFeed implements Feed {
     const leave = reader.followed.join(task, this);
     try {
       for await (const read of reader.follow(task, { from, filter, signal })) {
-        for (const event of read.events) await this.#write(event);
+        const frames = this.#sharedFrames(read);
+        if (frames === undefined) for (const event of read.events) await this.#write(event);
+        else await this.#writeFrames(frames, read);
         signal.throwIfAborted();
         this.nextLine = read.nextLine;
         reader.followed.took(read);
@@ -65,6 +67,30 @@ export class LogFeed implements Feed {
     this.#abort.abort();
   }
 
+  /** What is the same for all clients who are here, if it may leave in one write. */
+  #sharedFrames({ events, joined }: Batch): readonly Buffer[] | undefined {
+    const { outlet } = this.#options;
+    if (joined === undefined || !outlet.direct || countOf(events) > outlet.linesAtOnce) return undefined;
+    const style = this.#styleNow();
+    const key = `otto socket.io ${style.epoch} ${style.filterKey}`;
+    const made = joined.made(key);
+    if (made !== undefined) return made;
+    if (!events.every((event) => event.type === 'lines' && this.#isKnown(event))) return undefined;
+    const render = (): Buffer[] =>
+      events.flatMap((event) => (event.type === 'lines' ? [linePackets(event, style).frames()] : []));
+    return joined.of(key, render);
+  }
+
+  async #writeFrames(frames: readonly Buffer[], { events, nextLine }: Batch): Promise<void> {
+    const { outlet, stats } = this.#options;
+    const { signal } = this.#abort;
+    while (outlet.full && !signal.aborted) await outlet.ready(signal);
+    signal.throwIfAborted();
+    outlet.writeFrames(frames);
+    this.nextLine = nextLine;
+    stats.sent(countOf(events));
+  }
+
   async #write(event: ReadEvent): Promise<void> {
     const { outlet, stats } = this.#options;
     const { signal } = this.#abort;
@@ -85,7 +111,7 @@ export class LogFeed implements Feed {
     if (event.type === 'lines') {
       const { firstLine } = event.block;
       for (const part of partsOf(event, () => outlet.linesAtOnce)) {
-        const count = part.matches?.length ?? part.end - part.first;
+        const count = countOf([part]);
         yield { packets: linePackets(part, this.#styleNow()), count, behind: firstLine + part.end };
       }
       return;
@@ -96,10 +122,14 @@ export class LogFeed implements Feed {
   }
 
   /** Whose lines they are. */
-  async #know({ block }: LinesEvent): Promise<void> {
+  async #know(event: LinesEvent): Promise<void> {
     const { task, runFacts } = this.#options;
-    const runs = block.runIds;
-    if (runs.some((run) => runFacts.of(task, run) === undefined)) await runFacts.ensure(task, runs);
+    if (!this.#isKnown(event)) await runFacts.ensure(task, event.block.runIds);
+  }
+
+  #isKnown({ block }: LinesEvent): boolean {
+    const { task, runFacts } = this.#options;
+    return block.runIds.every((run) => runFacts.of(task, run) !== undefined);
   }
 
   /** Epochs change once in a store's life, if at all. */
@@ -112,6 +142,13 @@ export class LogFeed implements Feed {
     }
     return this.#style;
   }
+}
+
+/** Their lines. */
+function countOf(events: readonly ReadEvent[]): number {
+  let count = 0;
+  for (const event of events) if (event.type === 'lines') count += event.matches?.length ?? event.end - event.first;
+  return count;
 }
 
 /** What is written at once. */

@@ -35,6 +35,11 @@ export class Outlet {
     return this.open && (this.#connection.writeBuffer.length > 0 || this.#direct?.full === true);
   }
 
+  /** Whether frames that are built already can be written. */
+  get direct(): boolean {
+    return this.#direct !== undefined;
+  }
+
   /** How many lines a client takes soon enough, so that others and the heartbeat come between those and the next. */
   get linesAtOnce(): number {
     return this.#direct === undefined ? MAX_POLLED_PACKETS : MAX_FRAMES;
@@ -46,6 +51,11 @@ export class Outlet {
     // On a WebSocket past engine.io, which would build each frame anew for each client. What it had to send is sent.
     if (this.#direct !== undefined) this.#direct.write(packets.frames());
     else for (const text of packets.texts()) this.#connection.write(text);
+  }
+
+  /** As `write`, where it is `direct`. */
+  writeFrames(frames: readonly Buffer[]): void {
+    if (this.open) this.#direct?.write(...frames);
   }
 
   /** Resolves when more can be written, the connection has closed, or `signal` aborts. */
