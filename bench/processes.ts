@@ -1,8 +1,9 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { spawnOwned } from './children.ts';
 
 /** Linux counts the CPU time of processes in hundredths of a second. */
 const TICKS_PER_SECOND = 100;
@@ -21,19 +22,27 @@ export function residentBytes(pid: number): { peak: number; now: number } {
   return { peak: kib('VmHWM') * 1024, now: kib('VmRSS') * 1024 };
 }
 
-/** Watches a process until it ends: what it had used at the last look. */
-function watch(child: ChildProcess): { cpu: number; peak: number } {
-  const used = { cpu: 0, peak: 0 };
-  const timer = setInterval(() => {
+/** What a process had used at the last look. */
+export interface Used {
+  cpu: number;
+  /** Peak resident bytes. */
+  peak: number;
+}
+
+/** Watches a process until it ends; `used`: of one that it takes the place of. */
+export function watch(child: ChildProcess, used: Used = { cpu: 0, peak: 0 }): Used {
+  const before = used.cpu;
+  const look = (): void => {
     if (child.pid === undefined || child.exitCode !== null) return;
     try {
-      used.cpu = cpuSeconds(child.pid);
+      used.cpu = before + cpuSeconds(child.pid);
       // A process that is ending has no memory any more.
       used.peak = Math.max(used.peak, residentBytes(child.pid).peak);
     } catch {
       // It ended between the check and the look.
     }
-  }, LOOK_EVERY_MS);
+  };
+  const timer = setInterval(look, LOOK_EVERY_MS);
   child.once('exit', () => clearInterval(timer));
   return used;
 }
@@ -42,46 +51,72 @@ export interface Server {
   pid: number;
   /** The first line that it printed. */
   line: string;
+  /** Asks it to stop and waits; after some seconds it is killed. Rejects unless it ended well. */
   stop(): Promise<void>;
+  /** Kills it and waits until it is gone. */
+  kill(): Promise<void>;
 }
 
 /** Starts a server, which prints a line when it is ready. */
-export async function startServer(command: string[]): Promise<Server> {
-  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] });
+export async function startServer(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv = { PATH: process.env.PATH },
+): Promise<Server> {
+  const child = spawnOwned(command, { stdio: ['ignore', 'pipe', 'ignore'], env });
   const ended = once(child, 'exit');
+  if (child.stdout === null) throw new Error('a server was started without its output');
   const lines = createInterface({ input: child.stdout });
   const line = await new Promise<string>((resolve, reject) => {
     lines.once('line', resolve);
+    child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with ${code} before it was ready`)));
   });
   child.stdout.resume();
   return {
     pid: child.pid ?? 0,
     line,
-    stop: async () => {
-      child.kill('SIGTERM');
+    stop: () => stopChild(child),
+    kill: async () => {
+      child.kill('SIGKILL');
       await ended;
     },
   };
 }
 
-export interface Ran {
+/** Asks a process to end and waits until it has. Rejects if it had to be killed, or ends with anything but 0. */
+export async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+  const [exitCode, signal] = (await ended) as [number | null, string | null];
+  clearTimeout(timer);
+  if (exitCode !== 0) throw new Error(`${child.spawnargs.join(' ')} was stopped and ended with ${exitCode ?? signal}`);
+}
+
+const STOP_MS = 20_000;
+
+/** Runs a command to its end without any output; rejects unless it ends with 0. */
+export async function run(command: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const child = spawnOwned(command, { stdio: 'ignore', env });
+  const [exitCode] = (await once(child, 'exit')) as [number | null];
+  if (exitCode !== 0) throw new Error(`${command.join(' ')} ended with ${exitCode}`);
+}
+
+export interface Ran extends Used {
   seconds: number;
-  /** CPU seconds and peak resident bytes of the process itself. */
-  cpu: number;
-  peak: number;
 }
 
 /** Runs a command whose stdout is a pipe that another process drains, as under a terminal or a container runtime. */
-export async function runDrained(folder: string, command: string[], env: NodeJS.ProcessEnv): Promise<Ran> {
+export async function runDrained(folder: string, command: readonly string[], env: NodeJS.ProcessEnv): Promise<Ran> {
   const fifo = join(folder, `drain-${process.hrtime.bigint()}`);
   execFileSync('mkfifo', [fifo]);
   const readFd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
   const writeFd = openSync(fifo, 'w');
-  const drain = spawn('sh', ['-c', `exec cat '${fifo}'`], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const drain = spawnOwned(['sh', '-c', `exec cat '${fifo}'`], { stdio: ['ignore', 'ignore', 'inherit'] });
   const drained = once(drain, 'exit');
   const start = performance.now();
-  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', writeFd, 'inherit'], env, cwd: folder });
+  const child = spawnOwned(command, { stdio: ['ignore', writeFd, 'inherit'], env, cwd: folder });
   const used = watch(child);
   const [exitCode] = (await once(child, 'exit')) as [number | null];
   const seconds = (performance.now() - start) / 1000;
@@ -90,14 +125,4 @@ export async function runDrained(folder: string, command: string[], env: NodeJS.
   closeSync(readFd);
   if (exitCode !== 0) throw new Error(`${command.join(' ')} ended with ${exitCode}`);
   return { seconds, ...used };
-}
-
-export function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[sorted.length >> 1];
-}
-
-export function percentile(values: number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 }

@@ -1,13 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generate } from 'selfsigned';
-import { median, runDrained, startServer, type Server } from './processes.ts';
-import type { Row } from './table.ts';
+import { runDrained } from './processes.ts';
+import type { Programs, Relay } from './programs.ts';
+import { repeat, type Bench } from './stage.ts';
+import { rowOf, type Row } from './table.ts';
 import { writeLogFile } from './text.ts';
 
-const ROOT = join(import.meta.dirname, '..');
-const NODE = process.execPath;
-const AGENT = [NODE, '--max-semi-space-size=1', join(ROOT, 'dist/agent.mjs')];
 const TOKEN = 'a-token-that-only-this-benchmark-knows';
 /** Limits that are counted, and never reached. */
 const LIMITS = ['KERUTA_RELAY_LIMIT_TASK_LINES_PER_SECOND', 'KERUTA_RELAY_LIMIT_TASK_BYTES_PER_SECOND'];
@@ -21,44 +20,44 @@ export interface Security {
 }
 
 /** What TLS, authentication and limits cost: the whole path with and without, turn by turn, so that both have the same machine. */
-export async function* secureRows(folder: string, scale: number, security: Security): AsyncGenerator<Row> {
-  const lines = scale === 1 ? 2_000_000 : 100_000;
+export async function* secureRows(
+  { folder, programs, scale }: Bench,
+  security: Security = { tls: true, auth: true },
+): AsyncGenerator<Row> {
+  const lines = scale.smoke ? 100_000 : 2_000_000;
   const text = join(folder, 'secure-flood.log');
   writeLogFile(text, lines);
-  const plain = await startSide(join(folder, 'plain'), { tls: false, auth: false });
-  const secure = await startSide(join(folder, 'secure'), security);
+  const plain = await programs.relay('plain');
+  const secure = await startSecure(programs, join(folder, 'certificates'), security);
   try {
-    const rates: { plain: number[]; secure: number[] } = { plain: [], secure: [] };
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [name, side] of Object.entries({ plain, secure })) {
-        const command = [...AGENT, 'execute', '--task-id', `flood-${round}`, '--strict', '--', 'cat', text];
-        const { seconds } = await runDrained(folder, command, side.env);
-        rates[name as keyof typeof rates].push(lines / seconds / 1e6);
-      }
-    }
-    const what = [security.tls && 'TLS', security.auth && 'authentication and limits'].filter(Boolean).join(', ');
-    yield { stage: 'secure', what: 'the whole path, plain', value: median(rates.plain), unit: 'M lines/s' };
-    yield { stage: 'secure', what: `… with ${what}`, value: median(rates.secure), unit: 'M lines/s' };
-    const costs = rates.plain.map((rate, round) => (1 - rates.secure[round] / rate) * 100);
-    yield {
-      stage: 'secure',
-      what: '… what that costs',
-      value: median(costs),
-      unit: '%',
-      bar: { at: 'most', value: 20 },
-      note: `median of ${ROUNDS} pairs`,
+    const rate = async (env: NodeJS.ProcessEnv, round: number): Promise<number> => {
+      const command = [...programs.agent, 'execute', '--task-id', `flood-${round}`, '--strict', '--', 'cat', text];
+      return lines / (await runDrained(folder, command, env)).seconds / 1e6;
     };
+    const rounds = await repeat(scale.smoke ? 1 : ROUNDS, async (round) => ({
+      plain: await rate(plain.env, round),
+      secure: await rate(secure.env, round),
+    }));
+    const what = [security.tls && 'TLS', security.auth && 'authentication and limits'].filter(Boolean).join(', ');
+    const stage = 'secure';
+    yield rowOf(
+      rounds.map((round) => round.plain),
+      { stage, what: 'the whole path, plain', unit: 'M lines/s' },
+    );
+    yield rowOf(
+      rounds.map((round) => round.secure),
+      { stage, what: `… with ${what}`, unit: 'M lines/s' },
+    );
+    yield rowOf(
+      rounds.map((round) => (1 - round.secure / round.plain) * 100),
+      { stage, what: '… what that costs, by pairs', unit: '%', bar: { at: 'most', value: 20 } },
+    );
   } finally {
-    await Promise.all([plain.relay.stop(), secure.relay.stop()]);
+    await Promise.all([plain.stop(), secure.stop()]);
   }
 }
 
-interface Side {
-  relay: Server;
-  env: NodeJS.ProcessEnv;
-}
-
-async function startSide(folder: string, { tls, auth }: Security): Promise<Side> {
+async function startSecure(programs: Programs, folder: string, { tls, auth }: Security): Promise<Relay> {
   mkdirSync(folder);
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
   if (tls) {
@@ -70,21 +69,14 @@ async function startSide(folder: string, { tls, auth }: Security): Promise<Side>
     writeFileSync(cert, pair.cert);
     writeFileSync(key, pair.private);
   }
-  const relay = await startServer([
-    ...['env', ...(auth ? LIMITS.map((name) => `${name}=${NEVER_REACHED}`) : [])],
-    ...[NODE, join(ROOT, 'dist/relay.mjs'), '--port', '0', '--data', join(folder, 'data')],
-    ...(tls ? ['--tls-cert', cert, '--tls-key', key] : []),
-    ...(auth ? ['--auth-token', TOKEN] : []),
-  ]);
-  const url = /https?:\/\/\S+/.exec(relay.line)?.[0];
-  if (url === undefined) throw new Error(`the relay said ${relay.line}`);
+  const relay = await programs.relay('secure', {
+    args: [...(tls ? ['--tls-cert', cert, '--tls-key', key] : []), ...(auth ? ['--auth-token', TOKEN] : [])],
+    env: auth ? Object.fromEntries(LIMITS.map((name) => [name, NEVER_REACHED])) : {},
+  });
   const env = {
-    PATH: process.env.PATH,
-    HOME: folder,
-    KERUTA_API_URL: `${url}/api/v1`,
-    KERUTA_SPOOL_DIR: join(folder, 'spool'),
+    ...relay.env,
     ...(tls && { KERUTA_WEBSOCKET_CERT_PATH: cert }),
     ...(auth && { KERUTA_AUTH_TOKEN: TOKEN }),
   };
-  return { relay, env };
+  return { ...relay, env };
 }

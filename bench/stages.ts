@@ -4,55 +4,36 @@ import { Sealer } from '../agent/sealer.ts';
 import { BUILDER_BYTES, ChunkBuilder } from '../shared/chunk-builder.ts';
 import { newUlid } from '../shared/ulid.ts';
 import { benchFlood } from '../relay/store/store.bench.ts';
-import { ingestFloodBench, ingestManyBench } from '../relay/ingest.bench.ts';
-import type { Row } from './table.ts';
+import { repeat, type Bench } from './stage.ts';
+import { rowOf, type Row } from './table.ts';
 import { LINE_BYTES, logText } from './text.ts';
 
 const BLOCK_BYTES = 64 * 1024;
 
-/** Each stage alone, in this process. */
-export async function* stageRows(scale: number): AsyncGenerator<Row> {
-  const { bytesPerSecond } = redactBench();
-  yield {
+/** Each stage of the path alone, in this process. */
+export async function* stageRows({ scale: { smoke, runs } }: Bench): AsyncGenerator<Row> {
+  const scale = smoke ? 0.1 : 1;
+  yield rowOf(await repeat(runs, () => redactBench().bytesPerSecond / 1e6), {
     stage: 'redact',
     what: '5 secrets in all their forms, the known shapes',
-    value: bytesPerSecond / 1e6,
     unit: 'MB/s',
     bar: { at: 'least', value: 700 },
-  };
-  yield { stage: 'lines', what: 'bytes to lines, with level', value: linesPerSecond(scale) / 1e6, unit: 'M lines/s' };
-  yield {
+  });
+  yield rowOf(await repeat(runs, () => linesPerSecond(scale) / 1e6), {
+    stage: 'lines',
+    what: 'bytes to lines, with level',
+    unit: 'M lines/s',
+  });
+  yield rowOf(await repeat(runs, async () => (await sealedPerSecond(scale)) / 1e6), {
     stage: 'chunk',
     what: 'lines, columns, zstd, CRC',
-    value: (await sealedPerSecond(scale)) / 1e6,
     unit: 'M lines/s',
-  };
-  const store = await benchFlood(2000 * scale);
-  yield { stage: 'store', what: 'chunks, committed and fsynced', value: store.linesPerSecond / 1e6, unit: 'M lines/s' };
-  const flood = await ingestFloodBench(2 * scale);
-  yield {
-    stage: 'ingest',
-    what: '50 agents, acknowledged after fsync',
-    value: flood.linesPerSecond / 1e6,
+  });
+  yield rowOf(await repeat(runs, async () => (await benchFlood(2000 * scale)).linesPerSecond / 1e6), {
+    stage: 'store',
+    what: 'chunks, committed and fsynced',
     unit: 'M lines/s',
-    bar: { at: 'least', value: 10 },
-  };
-  yield {
-    stage: 'ingest',
-    what: '… event-loop delay p99 meanwhile',
-    value: flood.eventLoopDelayP99Ms,
-    unit: 'ms',
-    bar: { at: 'most', value: 15 },
-  };
-  const many = await ingestManyBench(2 * scale);
-  yield {
-    stage: 'ingest',
-    what: '1,000 agents, 20,000 single-line chunks/s, ack p99',
-    value: many.ackP99Ms,
-    unit: 'ms',
-    bar: { at: 'most', value: 50 },
-    note: `${Math.round(many.chunksPerSecond).toLocaleString('en-US')} chunks/s, ${many.unacknowledged} unacknowledged, ${Math.round(many.cpuMicrosPerChunk)} µs CPU a chunk`,
-  };
+  });
 }
 
 function linesPerSecond(scale: number): number {

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-
-/** Stands in front of a time in the text of a line. */
-export const MARK = '@@';
+import { MarkFinder, readMark, type Mark } from './mark.ts';
 
 /** How a viewer asks for lines. */
 export interface Conversation {
@@ -12,89 +10,128 @@ export interface Conversation {
   upgrade?: string;
   /** What is waited for, one after the other, and what is said then. */
   steps: readonly (string | [heard: string, say: string])[];
+  /** What a WebSocket says every few seconds, for the relay to know that somebody is there: a pong, or this text. */
+  alive?: string;
 }
 
+/** What a viewer does with a line: `counts` looks at nothing but that it came, which leaves more of the machine. */
+export type Listening = 'counts' | ((mark: Mark, now: number) => void);
+
 /**
- * A viewer that reads raw bytes: it speaks as little HTTP and WebSocket as it needs to ask, and then looks for the times
+ * A viewer that reads raw bytes: it speaks as little HTTP and WebSocket as it needs to ask, and then looks for the marks
  * in what comes.
  */
 export class Peer {
   readonly name: string;
-  /** From the writing of each line to its arrival, in ms and in the order of arrival. */
-  readonly delays: number[] = [];
+  /** Lines that came. */
+  lines = 0;
   readonly #socket: Socket;
   readonly #steps: Conversation['steps'];
   readonly #ready = Promise.withResolvers<undefined>();
+  readonly #closed = Promise.withResolvers<undefined>();
+  readonly #finder: MarkFinder;
   #step = 0;
-  #rest: Buffer = Buffer.alloc(0);
+  #talk: Buffer = Buffer.alloc(0);
+  #closing = false;
   #waiting: { count: number; done: PromiseWithResolvers<void> } | undefined;
 
-  constructor({ hostname, port }: URL, conversation: Conversation) {
+  constructor({ hostname, port }: URL, conversation: Conversation, listening: Listening) {
     this.name = conversation.name;
     this.#steps = conversation.steps;
-    this.#socket = connect(Number(port), hostname, () => this.#socket.write(request(hostname, conversation)));
-    this.#socket.on('data', (data) => this.#read(data));
+    // A rejection that nobody waits for is heard by whoever asks next.
+    this.#ready.promise.catch(() => undefined);
+    this.#finder = new MarkFinder((bytes, at) => {
+      this.lines++;
+      if (listening !== 'counts') listening(readMark(bytes, at), performance.timeOrigin + performance.now());
+    });
+    this.#socket = connect({
+      host: hostname,
+      port: Number(port),
+      onread: {
+        // All share one, since each has read what is in it before the next is asked.
+        buffer: READ_BUFFER,
+        callback: (count) => {
+          this.#read(READ_BUFFER.subarray(0, count));
+          return true;
+        },
+      },
+    });
+    this.#socket.once('connect', () => this.#socket.write(request(hostname, conversation)));
+    const { upgrade, alive } = conversation;
+    const sign = alive === undefined ? maskedFrame('', PONG) : maskedFrame(alive);
+    const timer = upgrade === undefined ? undefined : setInterval(() => this.#sayAlive(sign), ALIVE_EVERY_MS);
     const lost = (): void => {
-      const error = new Error(`the relay closed the connection of ${this.name} after ${this.delays.length} lines`);
+      clearInterval(timer);
+      this.#closed.resolve(undefined);
+      const error = new Error(`the relay closed the connection of ${this.name} after ${this.lines} lines`);
       this.#ready.reject(error);
-      if (this.#waiting !== undefined && this.delays.length < this.#waiting.count) this.#waiting.done.reject(error);
+      if (this.#waiting !== undefined && this.lines < this.#waiting.count) this.#waiting.done.reject(error);
     };
     this.#socket.on('error', lost);
     this.#socket.on('close', lost);
   }
 
-  /** Resolves when it waits for lines. */
+  /** Resolves when it waits for lines; rejects if it is not let in. */
   get ready(): Promise<unknown> {
     return this.#ready.promise;
+  }
+
+  /** Resolves when the connection is gone, whoever closed it. */
+  get closed(): Promise<unknown> {
+    return this.#closed.promise;
+  }
+
+  /** Whether the other side has closed it. */
+  get lost(): boolean {
+    return this.#socket.destroyed && !this.#closing;
   }
 
   /** Resolves when it got so many lines; rejects if that can't be any more. */
   got(count: number): Promise<void> {
     this.#waiting = { count, done: Promise.withResolvers() };
-    if (this.delays.length >= count) this.#waiting.done.resolve();
+    if (this.lines >= count) this.#waiting.done.resolve();
     else if (this.#socket.destroyed)
-      this.#waiting.done.reject(new Error(`${this.name} got ${this.delays.length} lines`));
+      this.#waiting.done.reject(new Error(`${this.name} got ${this.lines} of ${count} lines`));
     return this.#waiting.done.promise;
   }
 
   close(): void {
-    this.#ready.promise.catch(() => undefined);
+    this.#closing = true;
     this.#socket.destroy();
   }
 
   #read(data: Buffer): void {
-    const now = performance.timeOrigin + performance.now();
     if (this.#step < this.#steps.length) {
-      this.#talk(data);
+      this.#converse(data);
       return;
     }
-    const bytes = this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]);
-    let from = 0;
-    for (let at = bytes.indexOf(MARK); at !== -1; at = bytes.indexOf(MARK, from)) {
-      from = at + MARK.length + TIME_CHARACTERS;
-      if (from > bytes.length) {
-        from = at;
-        break;
-      }
-      this.delays.push(now - Number(bytes.toString('latin1', at + MARK.length, from)));
-    }
-    // A line's mark and time may come in two parts.
-    this.#rest = bytes.subarray(Math.max(from, bytes.length - MARK.length - TIME_CHARACTERS));
-    if (this.#waiting !== undefined && this.delays.length >= this.#waiting.count) this.#waiting.done.resolve();
+    this.#finder.push(data);
+    if (this.#waiting !== undefined && this.lines >= this.#waiting.count) this.#waiting.done.resolve();
   }
 
-  #talk(data: Buffer): void {
-    this.#rest = Buffer.concat([this.#rest, data]);
+  /** Not in the middle of asking. */
+  #sayAlive(sign: Buffer): void {
+    if (this.#step === this.#steps.length && this.#socket.writable) this.#socket.write(sign);
+  }
+
+  #converse(data: Buffer): void {
+    this.#talk = Buffer.concat([this.#talk, data]);
     for (; this.#step < this.#steps.length; this.#step++) {
       const step = this.#steps[this.#step];
       const [heard, say] = typeof step === 'string' ? [step] : step;
-      if (!this.#rest.includes(heard)) return;
+      const at = this.#talk.indexOf(heard);
+      if (at === -1) return;
+      this.#talk = this.#talk.subarray(at + heard.length);
       if (say !== undefined) this.#socket.write(maskedFrame(say));
     }
-    this.#rest = Buffer.alloc(0);
+    // The first lines may come together with the answer.
+    this.#finder.push(this.#talk);
+    this.#talk = Buffer.alloc(0);
     this.#ready.resolve(undefined);
   }
 }
+
+const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
 
 function request(host: string, { path, upgrade }: Conversation): string {
   const lines = [`GET ${path} HTTP/1.1`, `Host: ${host}`];
@@ -107,13 +144,14 @@ function request(host: string, { path, upgrade }: Conversation): string {
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
-/** A text frame as a client sends it, of less than 64 KiB; the mask is all zeros. */
-function maskedFrame(text: string): Buffer {
+/** A frame as a client sends it, of less than 64 KiB; the mask is all zeros. */
+function maskedFrame(text: string, kind = TEXT): Buffer {
   const payload = Buffer.from(text);
   const { length } = payload;
-  const header = length < 126 ? [0x81, 0x80 | length] : [0x81, 0x80 | 126, length >> 8, length & 0xff];
+  const header = length < 126 ? [kind, 0x80 | length] : [kind, 0x80 | 126, length >> 8, length & 0xff];
   return Buffer.concat([Buffer.from([...header, 0, 0, 0, 0]), payload]);
 }
 
-/** `1767323045678.123`. */
-const TIME_CHARACTERS = 17;
+const TEXT = 0x81;
+const PONG = 0x8a;
+const ALIVE_EVERY_MS = 10_000;

@@ -1,119 +1,144 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuSeconds, percentile, startServer } from './processes.ts';
-import type { Row } from './table.ts';
-import { MARK, Peer, type Conversation } from './viewers-peer.ts';
+import { conversations, watcher } from './conversations.ts';
+import { cpuSeconds, run } from './processes.ts';
+import type { Relay } from './programs.ts';
+import type { Bench } from './stage.ts';
+import { percentile, type Row } from './table.ts';
+import { ticker } from './ticker.ts';
+import { Peer, type Conversation, type Listening } from './viewers-peer.ts';
 
-const ROOT = join(import.meta.dirname, '..');
-const NODE = process.execPath;
-const TASK = 'mixed';
+const stage = 'viewers';
 const LINES_PER_SECOND = 100;
 
 /**
- * Viewers over every API of the relay at once, all of the same task, which prints 100 lines a second: from the writing
- * of a line, whose time stands in it, to each viewer's socket. They read raw bytes, so that they leave the relay its
- * share of the machine.
+ * A thousand viewers of one task: of a steady script over keruta's WebSocket and over all APIs, and of a flood. They
+ * read raw bytes in this process, so that they leave the relay its share of the machine.
  */
-export async function* viewerRows(folder: string, scale: number): AsyncGenerator<Row> {
-  const [viewers, seconds] = scale === 1 ? [1000, 8] : [100, 2];
-  const data = join(folder, 'viewers');
-  mkdirSync(data);
-  const relay = await startServer([NODE, join(ROOT, 'dist/relay.mjs'), '--port', '0', '--data', data]);
-  const peers: Peer[] = [];
+export async function* viewerRows(bench: Bench): AsyncGenerator<Row> {
+  const [viewers, seconds] = bench.scale.smoke ? [100, 2] : [1000, 8];
+  const crowd = viewers.toLocaleString('en-US');
+
+  const same = await steady(bench, { kinds: [watcher('one', { from: 'start' })], viewers, seconds, task: 'one' });
+  const what = `${crowd} of one task over keruta's WebSocket, 100 lines/s, a frame a line, written → socket, p99`;
+  const bar = { at: 'most', value: 50 } as const;
+  yield { stage, what, value: percentile(same.all, 0.99), unit: 'ms', bar, note: `p50 ${p50(same.all)}` };
+  yield { stage, what: "… the relay's share of a core", value: same.share * 100, unit: '%', bar };
+
+  for (const batch of [false, true]) yield await flood(bench, { viewers, batch });
+
+  const kinds = conversations('mixed');
+  const mixed = await steady(bench, { kinds, viewers, seconds, task: 'mixed' });
+  const mixedWhat = `${crowd} over all APIs, 100 lines/s, written → socket, p99`;
+  yield { stage, what: mixedWhat, value: percentile(mixed.all, 0.99), unit: 'ms', note: `p50 ${p50(mixed.all)}` };
+  yield { stage, what: "… the relay's share of a core", value: mixed.share * 100, unit: '%' };
+  for (const { name } of kinds) {
+    const value = percentile(mixed.byKind.get(name) ?? [], 0.99);
+    yield { stage, what: `… ${name}, p99`, value, unit: 'ms' };
+  }
+}
+
+const p50 = (delays: readonly number[]): string => `${percentile(delays, 0.5).toFixed(1)} ms`;
+
+interface Steady {
+  kinds: readonly Conversation[];
+  viewers: number;
+  seconds: number;
+  task: string;
+}
+
+/** From writing to arrival, ms: of all viewers together, and by kind; and the relay's CPU seconds for each second of the script. */
+async function steady(
+  { programs }: Bench,
+  { kinds, viewers, seconds, task }: Steady,
+): Promise<{ all: number[]; byKind: Map<string, number[]>; share: number }> {
+  const relay = await programs.relay(`viewers-${task}`);
+  const byKind = new Map(kinds.map(({ name }): [string, number[]] => [name, []]));
+  const crowd = new Crowd();
   try {
-    const url = new URL(/http:\/\/\S+/.exec(relay.line)?.[0] ?? '');
-    for (let i = 0; i < viewers; i++) {
-      peers.push(new Peer(url, KINDS[i % KINDS.length]));
-      if (i % CONNECTS_AT_ONCE === 0) await Promise.all(peers.map((peer) => peer.ready));
-    }
-    await Promise.all(peers.map((peer) => peer.ready));
-    const env = { PATH: process.env.PATH, HOME: folder, KERUTA_API_URL: `${url.origin}/api/v1` };
-    const agent = spawn(
-      NODE,
-      [
-        join(ROOT, 'dist/agent.mjs'),
-        'execute',
-        '--task-id',
-        TASK,
-        '--pipeline-id',
-        TASK,
-        '--no-tee',
-        '--',
-        NODE,
-        '-e',
-        script(seconds),
-      ],
-      { stdio: 'ignore', env },
-    );
-    const exit = once(agent, 'exit');
-    // The first second is the programs' own warming up.
-    await sleep(1000);
-    const [cpu, from] = [cpuSeconds(relay.pid), performance.now()];
-    await sleep(1000 * (seconds - 1));
-    const share = (cpuSeconds(relay.pid) - cpu) / ((performance.now() - from) / 1000);
-    await exit;
-    await Promise.all(peers.map((peer) => peer.got(seconds * LINES_PER_SECOND)));
-    yield* rows(peers, { share, lines: seconds * LINES_PER_SECOND });
+    await crowd.join(relay, viewers, (i) => {
+      const kind = kinds[i % kinds.length];
+      const delays = byKind.get(kind.name) ?? [];
+      const heard: Listening = ({ time, number }, now) => {
+        // The first second is the programs' own warming up.
+        if (number >= LINES_PER_SECOND) delays.push(now - time);
+      };
+      return [kind, heard];
+    });
+    const { command, lines } = ticker({ linesPerSecond: LINES_PER_SECOND, seconds });
+    const ended = run([...programs.agent, 'execute', ...named(task), '--no-tee', '--', ...command], relay.env);
+    await Promise.race([sleep(1000), ended]);
+    const cpu = cpuSeconds(relay.pid);
+    await ended;
+    await crowd.got(lines);
+    const share = (cpuSeconds(relay.pid) - cpu) / (seconds - 1);
+    return { all: [...byKind.values()].flat(), byKind, share };
   } finally {
-    for (const peer of peers) peer.close();
+    crowd.leave();
     await relay.stop();
   }
 }
 
-function* rows(peers: readonly Peer[], { share, lines }: { share: number; lines: number }): Generator<Row> {
-  const stage = 'viewers';
-  const delays = peers.flatMap((peer) => peer.delays.slice(LINES_PER_SECOND));
-  const deliveries = `${(peers.length * lines).toLocaleString('en-US')} deliveries`;
-  const what = `${peers.length.toLocaleString('en-US')} over all APIs, 100 lines/s, written → socket`;
-  yield { stage, what: `${what}, p50`, value: percentile(delays, 0.5), unit: 'ms', note: deliveries };
-  const p99 = percentile(delays, 0.99);
-  yield { stage, what: '… p99', value: p99, unit: 'ms', bar: { at: 'most', value: 50 } };
-  yield { stage, what: "… the relay's share of a core", value: share * 100, unit: '%' };
-  for (const { name } of KINDS) {
-    const own = peers.filter((peer) => peer.name === name).flatMap((peer) => peer.delays.slice(LINES_PER_SECOND));
-    yield { stage, what: `… ${name}, p99`, value: percentile(own, 0.99), unit: 'ms' };
+/** More lines than anybody watches: how many times a second a line reaches a viewer. */
+async function flood(
+  { programs, scale }: Bench,
+  { viewers, batch }: { viewers: number; batch: boolean },
+): Promise<Row> {
+  const linesPerSecond = 3000;
+  const seconds = scale.smoke ? 0.2 : 2;
+  const relay = await programs.relay(`flood-${batch}`);
+  const crowd = new Crowd();
+  try {
+    // One of them looks at the time: when the first line was written.
+    let first = Infinity;
+    const kind = watcher('flood', { from: 'start', ...(batch && { batch }) });
+    await crowd.join(relay, viewers, (i) => [kind, i > 0 ? 'counts' : ({ time }) => (first = Math.min(first, time))]);
+    const cpu = cpuSeconds(relay.pid);
+    const { command, lines } = ticker({ linesPerSecond, seconds });
+    await run([...programs.agent, 'execute', ...named('flood'), '--no-tee', '--', ...command], relay.env);
+    await crowd.got(lines);
+    const took = performance.timeOrigin + performance.now() - first;
+    const deliveries = lines * viewers;
+    const each = ((cpuSeconds(relay.pid) - cpu) / deliveries) * 1e6;
+    return {
+      stage,
+      what: batch ? '… several lines a frame (batch)' : `a flood to ${viewers.toLocaleString('en-US')}, a frame a line`,
+      value: deliveries / (took / 1000) / 1000,
+      unit: 'k deliveries/s',
+      ...(!batch && { bar: { at: 'least', value: 500 } as const }),
+      note: `${(deliveries / 1e6).toFixed(1)} M deliveries, ${each.toFixed(2)} µs of the relay each`,
+    };
+  } finally {
+    crowd.leave();
+    await relay.stop();
   }
 }
 
-/** Prints lines that hold the moment at which they are written. */
-function script(seconds: number): string {
-  return `
-    let n = 0;
-    const start = performance.now();
-    const timer = setInterval(() => {
-      for (; n < ${seconds * LINES_PER_SECOND} && n < (performance.now() - start) / ${1000 / LINES_PER_SECOND}; n++) {
-        process.stdout.write('INFO ${MARK}' + (performance.timeOrigin + performance.now()).toFixed(3) + ' a line of a log that many watch\\n');
-      }
-      if (n === ${seconds * LINES_PER_SECOND}) clearInterval(timer);
-    }, 1);`;
-}
+const named = (task: string): string[] => ['--task-id', task, '--pipeline-id', task];
 
-/** How each kind of viewer asks: a request, and what is said when something has come. */
-const KINDS: readonly Conversation[] = [
-  keruta('keruta, a named task', { taskId: TASK }),
-  keruta('keruta, a pipeline', { pipelineId: TASK }),
-  keruta('keruta, everything', { all: true }),
-  { name: 'Stratal, WebSocket', path: `/api/v1/logs/stream/ws?job_run_id=${TASK}`, upgrade: '', steps: ['Connected'] },
-  { name: 'Stratal, SSE', path: '/api/v1/logs/stream/sse', steps: ['event: connected'] },
-  { name: 'Otto, SSE', path: `/api/v1/log-streaming/logs/${TASK}/stream`, steps: ['text/event-stream'] },
-  {
-    name: 'Otto, Socket.IO',
-    path: '/socket.io/?EIO=4&transport=websocket',
-    upgrade: '',
-    steps: [
-      ['pingInterval', '40/log-streaming,'],
-      ['features', `42/log-streaming,["subscribe-to-logs",{"taskId":"${TASK}"}]`],
-      'subscription_success',
-    ],
-  },
-];
+/** Viewers that come together and leave together. */
+class Crowd {
+  readonly #peers: Peer[] = [];
 
-function keruta(name: string, about: object): Conversation {
-  const subscribe = JSON.stringify({ type: 'subscribe', subscription: 's', ...about, options: { from: 'start' } });
-  return { name, path: '/ws', upgrade: 'keruta.view.v1', steps: [['101', subscribe], '"subscribed"'] };
+  async join(relay: Relay, count: number, who: (i: number) => [Conversation, Listening]): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      this.#peers.push(new Peer(relay.url, ...who(i)));
+      if (i % CONNECTS_AT_ONCE === 0) await this.#ready();
+    }
+    await this.#ready();
+  }
+
+  /** Resolves when each got so many lines; rejects if one can't. */
+  async got(lines: number): Promise<void> {
+    await Promise.all(this.#peers.map((peer) => peer.got(lines)));
+  }
+
+  leave(): void {
+    for (const peer of this.#peers) peer.close();
+  }
+
+  async #ready(): Promise<void> {
+    await Promise.all(this.#peers.map((peer) => peer.ready));
+  }
 }
 
 const CONNECTS_AT_ONCE = 50;

@@ -1,14 +1,11 @@
-import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
-import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { FrameCutter, frameOf } from '../relay/api/otto/grpc/frames.ts';
 import { loadServices } from '../relay/api/otto/grpc/services.ts';
-import { cpuSeconds, startServer } from './processes.ts';
-import type { Row } from './table.ts';
+import { freePort } from './free-port.ts';
+import { cpuSeconds } from './processes.ts';
+import { repeat, type Bench } from './stage.ts';
+import { median, rowOf, type Row } from './table.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const WORKERS = 50;
 /** Entries that a worker has unanswered. */
 const IN_FLIGHT = 1024;
@@ -18,29 +15,30 @@ const AT_ONCE = 128;
  * Workers that send entries over gRPC, each over a connection of its own, as fast as they are acknowledged. They speak
  * HTTP/2 with messages made beforehand, so that they leave the relay its share of the machine.
  */
-export async function* workerRows(folder: string, scale: number): AsyncGenerator<Row> {
-  const perWorker = Math.round((20_000 * scale) / AT_ONCE) * AT_ONCE;
-  const data = join(folder, 'workers');
-  mkdirSync(data);
+export async function* workerRows({ programs, scale }: Bench): AsyncGenerator<Row> {
+  const perWorker = Math.round((scale.smoke ? 2000 : 20_000) / AT_ONCE) * AT_ONCE;
   const port = await freePort();
-  const command = [process.execPath, join(ROOT, 'dist/relay.mjs'), '--port', '0', '--grpc-port', String(port)];
-  const relay = await startServer([...command, '--data', data]);
+  const relay = await programs.relay('workers', { args: ['--grpc-port', String(port)] });
   const workers = Array.from({ length: WORKERS }, (_, i) => new Worker(port, i));
   try {
     // Warm, and each with its run open.
     await Promise.all(workers.map((worker) => worker.send(AT_ONCE)));
-    const [cpu, start] = [cpuSeconds(relay.pid), performance.now()];
-    await Promise.all(workers.map((worker) => worker.send(perWorker)));
     const entries = WORKERS * perWorker;
-    const seconds = (performance.now() - start) / 1000;
-    const each = (cpuSeconds(relay.pid) - cpu) / (entries / 1e6);
-    yield {
-      stage: 'workers',
-      what: `${WORKERS} gRPC workers, an entry a line, each answered after fsync`,
-      value: entries / seconds / 1000,
-      unit: 'k entries/s',
-      note: `${each.toFixed(1)} CPU-s of the relay a million entries`,
-    };
+    const runs = await repeat(scale.runs, async () => {
+      const [cpu, start] = [cpuSeconds(relay.pid), performance.now()];
+      await Promise.all(workers.map((worker) => worker.send(perWorker)));
+      const seconds = (performance.now() - start) / 1000;
+      return { rate: entries / seconds / 1000, cpu: (cpuSeconds(relay.pid) - cpu) / (entries / 1e6) };
+    });
+    yield rowOf(
+      runs.map(({ rate }) => rate),
+      {
+        stage: 'workers',
+        what: `${WORKERS} gRPC workers, an entry a line, each answered after fsync`,
+        unit: 'k entries/s',
+        note: `${median(runs.map(({ cpu }) => cpu)).toFixed(1)} CPU-s of the relay a million entries`,
+      },
+    );
   } finally {
     for (const worker of workers) worker.close();
     await relay.stop();
@@ -93,13 +91,4 @@ class Worker {
   close(): void {
     this.#session.destroy();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
