@@ -97,3 +97,12 @@ describe('a lock', () => {
     });
   }
 });
+
+test('what can not be locked for want of a place for its owner leaves nothing behind', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'keruta-lock-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'lock');
+  mkdirSync(`${path}.owner`);
+  assert.throws(() => takeLock(path, { what: 'the thing' }), /^Error: can't lock the thing: /);
+  assert.deepEqual(readdirSync(folder).sort(), ['lock', 'lock.owner']);
+});

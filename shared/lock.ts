@@ -68,8 +68,13 @@ function lockFile(path: string, ownerPath: string, what: string): Database.Datab
 /** In one step, so that no one ever reads half of it. */
 function writeOwner(path: string, owner: Owner): void {
   const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, JSON.stringify(owner));
-  renameSync(temporary, path);
+  try {
+    writeFileSync(temporary, JSON.stringify(owner));
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
 }
 
 function holder(ownerPath: string): string {
