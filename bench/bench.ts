@@ -50,7 +50,9 @@ const USAGE = `Usage: npm run bench -- [options]
 const flags = readFlags();
 const folder = mkdtempSync(join(tmpdir(), 'keruta-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1));
+// What is measured in this process has temporary folders, too: so they go with this one, however it ends.
+process.env.TMPDIR = folder;
 
 const machine = describeMachine();
 const start = performance.now();

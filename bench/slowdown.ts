@@ -6,6 +6,8 @@ import { repeat, type Bench } from './stage.ts';
 import { rowOf, type Row } from './table.ts';
 
 const LINES_PER_SECOND = 200_000;
+/** A calibration that something disturbed must not have the script compute for minutes. */
+const MAX_SPINS = 1000;
 
 /** What a script loses that computes between its lines, so that it prints about 200,000 a second. */
 export async function* slowdownRows({ folder, programs, scale }: Bench): AsyncGenerator<Row> {
@@ -22,7 +24,9 @@ export async function* slowdownRows({ folder, programs, scale }: Bench): AsyncGe
     };
     const calibration = LINES_PER_SECOND / 2;
     const [none, hundred] = [toFile(0, calibration), toFile(100, calibration)];
-    const spins = Math.max(0, Math.round((100 * (calibration / LINES_PER_SECOND - none)) / (hundred - none)));
+    const missing = calibration / LINES_PER_SECOND - none;
+    const each = (hundred - none) / 100;
+    const spins = missing > 0 && each > 0 ? Math.min(MAX_SPINS, Math.round(missing / each)) : 0;
     const rates: number[] = [];
     const ratios = await repeat(scale.runs, async () => {
       const bare = toFile(spins, lines);

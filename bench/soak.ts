@@ -29,7 +29,7 @@ const USAGE = `Usage: npm run soak -- [options]
 const options = readOptions();
 const folder = mkdtempSync(join(tmpdir(), 'keruta-soak-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1));
 
 const seconds = options.minutes * 60;
 const problems = new Problems();
@@ -52,9 +52,10 @@ const series = new Series({ csv: options.csv, say: (line) => console.log(line) }
 const observer = new Observer({ relay, steady, followers });
 const over = new AbortController();
 const isOver = (): boolean => over.signal.aborted;
-const allEnded = Promise.all(steady.map((agent) => agent.ended)).then(() => over.abort());
+// They do not end at the same moment.
+const firstEnded = Promise.race(steady.map((agent) => agent.ended)).then(() => over.abort());
 for (let next = options.every; next <= seconds - 1; next += options.every) {
-  await Promise.race([sleep(options.every * 1000), allEnded]);
+  await Promise.race([sleep(options.every * 1000), firstEnded]);
   if (isOver()) break;
   const readers = followers.length + visitors.present;
   const known = { readers, jobs: jobs.done, visits: visitors.visits, requests: requests.done };
@@ -66,7 +67,7 @@ for (let next = options.every; next <= seconds - 1; next += options.every) {
     break;
   }
 }
-await allEnded;
+await Promise.all(steady.map((agent) => agent.ended));
 await Promise.all(followers.map((follower) => follower.finish(problems)));
 await Promise.all([visitors.stop(), requests.stop(), jobs.stop()]);
 await relay.stop().catch((error: unknown) => problems.add((error as Error).message));

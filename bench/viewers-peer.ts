@@ -86,13 +86,15 @@ export class Peer {
     return this.#socket.destroyed && !this.#closing;
   }
 
-  /** Resolves when it got so many lines; rejects if that can't be any more. */
+  /** Resolves when it got so many lines; rejects if that can't be any more, or takes minutes. */
   got(count: number): Promise<void> {
-    this.#waiting = { count, done: Promise.withResolvers() };
-    if (this.lines >= count) this.#waiting.done.resolve();
-    else if (this.#socket.destroyed)
-      this.#waiting.done.reject(new Error(`${this.name} got ${this.lines} of ${count} lines`));
-    return this.#waiting.done.promise;
+    const done: PromiseWithResolvers<void> = Promise.withResolvers();
+    this.#waiting = { count, done };
+    const giveUp = (): void => done.reject(new Error(`${this.name} got ${this.lines} of ${count} lines`));
+    if (this.lines >= count) done.resolve();
+    else if (this.#socket.destroyed) giveUp();
+    const timer = setTimeout(giveUp, PATIENCE_MS).unref();
+    return done.promise.finally(() => clearTimeout(timer));
   }
 
   close(): void {
@@ -155,3 +157,5 @@ function maskedFrame(text: string, kind = TEXT): Buffer {
 const TEXT = 0x81;
 const PONG = 0x8a;
 const ALIVE_EVERY_MS = 10_000;
+/** Even a crowd has read what was left by then: a line that is missing still was lost. */
+const PATIENCE_MS = 180_000;

@@ -2,6 +2,7 @@ import { ChunkError, readStoredHeader, type ChunkHeader } from '../shared/chunk.
 import type { Lines } from '../shared/columns.ts';
 import type { Matches } from './filter.ts';
 import { decodeStored } from './store/decode.ts';
+import { alone, ownCopy } from './store/own-bytes.ts';
 import type { Stored, StoredChunk, StoredGap } from './store/store.ts';
 
 /** What a reader walks over: consecutive lines of a task, there or missing. */
@@ -28,7 +29,8 @@ function ownBytes(stored: Stored): Stored {
   if (stored.kind === 'gap' || stored.body === undefined) return stored;
   const { header, body } = stored;
   if (body.length > MAX_COPIED_BYTES && 2 * body.length > body.buffer.byteLength) return stored;
-  return { ...stored, header: Buffer.from(header), body: Buffer.from(body) };
+  const bytes = ownCopy(header, body);
+  return { ...stored, header: bytes.subarray(0, header.length), body: bytes.subarray(header.length) };
 }
 
 /** Memory that a segment takes, about. */
@@ -135,7 +137,7 @@ export class Block {
   rendered(key: string, render: () => Buffer): Buffer {
     let bytes = this.#rendered.get(key);
     if (bytes === undefined) {
-      bytes = render();
+      bytes = alone(render());
       this.#rendered.set(key, bytes);
       this.#grow(OVERHEAD_BYTES + bytes.length);
     }

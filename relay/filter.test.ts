@@ -121,6 +121,7 @@ test('filters that let the same through have the same key', () => {
     [{ levels: ['WARN', 'ERROR'] }, { levels: ['ERROR', 'WARN', 'WARN'] }],
     [{ text: ['b', 'a'] }, { text: ['a', 'b', 'b'] }],
     [{ sources: ['stdout', 'stderr', 'agent'] }, {}],
+    [{ text: ['a', ''] }, {}],
   ];
   for (const [one, other] of same) assert.equal(compileFilter(one).key, compileFilter(other).key);
   const keys = [

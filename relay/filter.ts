@@ -205,7 +205,8 @@ export function pairsOf({ levels, sources }: FilterSpec): number {
 }
 
 function keyOf({ pairs, from, to, spec }: { pairs: number; from: number; to: number; spec: FilterSpec }): string {
-  const text = [...new Set(spec.text)].filter((one) => one !== '').sort();
+  // With an empty one, which is in every line, the others exclude nothing.
+  const text = spec.text?.includes('') ? [] : [...new Set(spec.text)].sort();
   const meta = Object.entries(spec.meta ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   const everything = pairs === ALL_PAIRS && from === -Infinity && to === Infinity && text.length === 0;
   const [runs, workers] = [[...new Set(spec.runs)].sort(), [...new Set(spec.workers)].sort()];

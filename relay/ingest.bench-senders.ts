@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { WebSocket } from 'ws';
 import { encodeLines } from '../shared/columns.ts';
@@ -124,7 +125,7 @@ async function run(task: SendersTask): Promise<void> {
     for (const sender of senders) sender.latencies.length = 0;
     process.send?.('warm');
   }, WARM_UP_MS);
-  await allAcknowledged;
+  await Promise.race([allAcknowledged, sleep(WARM_UP_MS + task.seconds * 1000 + PATIENCE_MS)]);
 
   const latencies = senders.flatMap((sender) => sender.latencies).sort((a, b) => a - b);
   const result: SendersResult = {
@@ -170,5 +171,7 @@ function templateOf(lines: number): Buffer {
 }
 
 const WARM_UP_MS = 1000;
+/** What is not acknowledged so long after the last chunk is counted as not acknowledged. */
+const PATIENCE_MS = 30_000;
 
 process.once('message', (task: SendersTask) => void run(task));

@@ -13,7 +13,7 @@ import type { SendersResult, SendersTask } from './ingest.bench-senders.ts';
 export interface IngestBench {
   linesPerSecond: number;
   chunksPerSecond: number;
-  /** Chunks that were sent and not acknowledged when the senders had waited for all. */
+  /** Chunks that were sent and not acknowledged when the senders had waited for half a minute. */
   unacknowledged: number;
   ackP50Ms: number;
   ackP99Ms: number;

@@ -151,7 +151,14 @@ export class TestRun {
   }
 }
 
-/** Resolves when `done` holds, looked at once an event-loop turn; tests have their own time limit. */
+/** Resolves when `done` holds, looked at once an event-loop turn. Rejects when that has not come in two minutes. */
 export async function until(done: () => boolean): Promise<void> {
-  while (!done()) await turn();
+  const since = performance.now();
+  while (!done()) {
+    if (performance.now() - since > PATIENCE_MS) throw new Error(`waited in vain until ${done.toString()}`);
+    await turn();
+  }
 }
+
+/** Whoever waits longer would wait for ever, and keep a core busy. */
+const PATIENCE_MS = 120_000;

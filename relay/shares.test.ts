@@ -40,6 +40,17 @@ test('however many places readers stand at, a bounded number is kept', () => {
   );
 });
 
+test('what is made when there is no room for more is counted like all else', () => {
+  let held = 0;
+  const shares = new Shares((bytes) => (held += bytes));
+  for (let i = 0; i < 64; i++) shares.get(`${i}`, () => undefined);
+  const joined = shares.get('next', () => new Joined(shares));
+  joined.of('style', () => [Buffer.from('one '), Buffer.from('two')]);
+  assert.equal(held, 7);
+  shares.clear();
+  assert.equal(held, 0);
+});
+
 test('parts are joined once for each style, and their memory is counted until they are cleared', () => {
   let held = 0;
   const shares = new Shares((bytes) => (held += bytes));

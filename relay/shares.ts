@@ -16,8 +16,9 @@ export class Shares {
   /** `make` depends on nothing but the key and what the tail holds; the same key always stands for the same type. */
   get<T>(key: string, make: () => T): T {
     if (this.#made.has(key)) return this.#made.get(key) as T;
-    const made = make();
+    // Before it is made, so that what is made is of the age in which it is kept.
     if (this.#made.size >= MAX_SHARES) this.clear();
+    const made = make();
     this.#made.set(key, made);
     return made;
   }

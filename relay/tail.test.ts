@@ -163,3 +163,18 @@ test('a block is decoded, searched and rendered once', () => {
   }
   assert.equal(calls, 2);
 });
+
+test('what is kept of small chunks, decoded and rendered, keeps no larger memory with it', () => {
+  const tail = new Tail(storeOf(() => []));
+  const reader = tail.open('t');
+  const buffers: Buffer[] = [];
+  for (const [i, bytes] of [10, 3000, 20_000].entries()) {
+    tail.stored(chunk(1 + 2 * i, 2, { bytes }));
+    const block = reader.recent(1 + 2 * i)?.[0];
+    assert.ok(block?.kind === 'block');
+    buffers.push(block.lines()?.text ?? assert.fail('the lines can be read'));
+    buffers.push(block.rendered('x', () => Buffer.from('x'.repeat(bytes))));
+  }
+  for (const { buffer, length } of buffers)
+    assert.ok(buffer.byteLength - length < 1100, `${length} of ${buffer.byteLength}`);
+});

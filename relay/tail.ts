@@ -1,5 +1,6 @@
 import { bytesOf, endLine, ownSegment, toSegment, type Segment } from './block.ts';
 import { Shares } from './shares.ts';
+import { Sliding } from './sliding.ts';
 import type { Store, Stored, Wants } from './store/store.ts';
 
 /**
@@ -114,9 +115,7 @@ class TaskTail {
   readonly #task: string;
   readonly #store: Store;
   readonly #onGrow: (bytes: number) => void;
-  readonly #segments: Segment[] = [];
-  /** Dropped ones at the front, cut off now and then. */
-  #dropped = 0;
+  readonly #segments = new Sliding<Segment>(({ firstLine }) => firstLine);
   #trimmedLine = 0;
   readonly #reads = new Map<string, Promise<readonly Segment[]>>();
 
@@ -127,8 +126,8 @@ class TaskTail {
   }
 
   get endLine(): number | undefined {
-    const last = this.#segments.at(-1);
-    return last === undefined ? undefined : endLine(last);
+    const { last } = this.#segments;
+    return last && endLine(last);
   }
 
   append(stored: Stored): void {
@@ -145,21 +144,14 @@ class TaskTail {
   forget(throughLine: number): void {
     this.shares.clear();
     this.#trimmedLine = Math.max(this.#trimmedLine, throughLine);
-    while (this.length > 0 && this.#segments[this.#dropped].firstLine <= throughLine) this.dropFirst();
+    while ((this.#segments.first?.firstLine ?? Infinity) <= throughLine) this.dropFirst();
   }
 
   recent(line: number): readonly Segment[] | undefined {
-    const segments = this.#segments;
     const end = this.endLine;
-    if (end === undefined || line >= end || line < segments[this.#dropped].firstLine) return undefined;
-    let at = this.#dropped;
-    let behind = segments.length;
-    while (behind - at > 1) {
-      const middle = (at + behind) >>> 1;
-      if (segments[middle].firstLine <= line) at = middle;
-      else behind = middle;
-    }
-    return segments.slice(at, at + MAX_SEGMENTS);
+    if (end === undefined || line >= end) return undefined;
+    const segments = this.#segments.from(line, MAX_SEGMENTS);
+    return segments.length > 0 ? segments : undefined;
   }
 
   read({ line, maxBytes, wants }: ReadThrough): Promise<readonly Segment[]> {
@@ -193,24 +185,19 @@ class TaskTail {
   }
 
   get length(): number {
-    return this.#segments.length - this.#dropped;
+    return this.#segments.length;
   }
 
   /** Forgets the oldest segment. */
   dropFirst(): void {
     this.shares.clear();
-    this.#letGo(this.#segments[this.#dropped++]);
-    if (this.length === 0 || (this.#dropped > 64 && this.#dropped > this.length)) {
-      this.#segments.splice(0, this.#dropped);
-      this.#dropped = 0;
-    }
+    const first = this.#segments.shift();
+    if (first !== undefined) this.#letGo(first);
   }
 
   clear(): void {
     this.shares.clear();
-    for (const segment of this.#segments.slice(this.#dropped)) this.#letGo(segment);
-    this.#segments.length = 0;
-    this.#dropped = 0;
+    for (const segment of this.#segments.clear()) this.#letGo(segment);
   }
 
   #letGo(segment: Segment): void {

@@ -60,8 +60,9 @@ export function decompress(header: ChunkHeader, body: Buffer): Buffer {
   try {
     raw = zstdDecompressSync(body, {
       maxOutputLength: header.rawBytes,
-      // One piece as large as the result: Node then neither grows nor joins buffers.
-      chunkSize: Math.max(64, header.rawBytes),
+      // One piece for all of the result: Node then neither grows nor joins buffers. It makes a second one when the first
+      // is full, hence a byte more.
+      chunkSize: Math.max(64, header.rawBytes + 1),
       params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX },
     });
   } catch (error) {

@@ -8,7 +8,7 @@ export interface PeerFigures {
   note: string;
   /** Of those that send lines to somebody who keeps them. */
   sent?: {
-    /** From the first line to the last one at the receiver. */
+    /** From the sender's start to the last line at the receiver. */
     linesPerSecond: number;
     /** Over all its processes, sender and receiver. */
     cpuSecondsPerMillion: number;
@@ -23,9 +23,15 @@ export interface PeerFigures {
   latency?: { p50: number; p99: number };
 }
 
-export interface Restarted {
+/** Of the lines that were sent. */
+export interface Counted {
   lost: number;
   duplicated: number;
+}
+
+export interface Restarted extends Counted {
+  /** The share of them that it had kept when it had ended: 1 if that was not in the middle. */
+  kept: number;
 }
 
 /** The peers beside each other, and below how each was set up. */
@@ -47,7 +53,8 @@ export function peerTable(peers: readonly PeerFigures[]): string {
 
 The same text on the same machine in the same run, one program after the other. CPU is that of sender and receiver
 together. _Receiver restarted_ and _killed_: in the middle of a flood it was stopped (SIGTERM, SIGKILL) and started
-again; how many lines it then lacked, and how many it had twice. Latency: 1,000 lines a second, written → socket.
+again; how many lines it lacked in the end, how many it had twice, and the share that it had kept when it ended (100 %:
+all had passed already). Latency: 1,000 lines a second, written → socket.
 
 ${markdownTable(titles, rows)}
 
@@ -57,5 +64,5 @@ ${notes.join('\n')}`;
 function fate(restarted: Restarted | undefined): string {
   if (restarted === undefined) return '';
   const [lost, twice] = [restarted.lost, restarted.duplicated].map((count) => count.toLocaleString('en-US'));
-  return `${lost} lost, ${twice} twice`;
+  return `${lost} lost, ${twice} twice (at ${Math.floor(restarted.kept * 100)} %)`;
 }

@@ -28,6 +28,7 @@ export function fluentBitPipelines(): { pipelines: Pipeline[]; skipped: string[]
         receiver: await startSide(receiver, { ready: () => listening(port) }),
         send: () => startSide(sender),
         arrived: () => tally.arrived(),
+        kept: () => tally.arrived(),
         count: () => tally.count(),
       };
     },

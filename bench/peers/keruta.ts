@@ -1,6 +1,9 @@
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { request } from 'undici';
 import packageJson from '../../package.json' with { type: 'json' };
+import { storeFile } from '../../relay/data-folder.ts';
+import { openForReading } from '../../relay/store/sqlite-schema.ts';
 import { freePort } from '../free-port.ts';
 import type { Programs } from '../programs.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -36,6 +39,7 @@ export function kerutaPipeline({ agent, relayProgram, path }: Programs): Pipelin
           if (statusCode === 200) arrived = answer.lines ?? 0;
           return arrived;
         },
+        kept: () => Promise.resolve(storedLines(join(folder, 'data'))),
         count: async () => {
           const tally = new Tally(lines);
           const { body } = await request(url('/logs/export?format=txt&plain=true'));
@@ -45,4 +49,18 @@ export function kerutaPipeline({ agent, relayProgram, path }: Programs): Pipelin
       };
     },
   };
+}
+
+/** What is in the store of a relay that has ended: in a copy, since opening it would mend what the relay has to mend. */
+function storedLines(data: string): number {
+  const copy = `${data}-copy`;
+  cpSync(data, copy, { recursive: true });
+  const db = openForReading(storeFile(copy));
+  try {
+    const next = db.prepare<[string], number>('SELECT next_line FROM task WHERE task = ?').pluck().get(TASK);
+    return (next ?? 1) - 1;
+  } finally {
+    db.close();
+    rmSync(copy, { recursive: true });
+  }
 }

@@ -15,7 +15,7 @@ export async function* measurePeers(bench: Bench): AsyncGenerator<PeerFigures | 
   mkdirSync(folder);
   const { smoke } = bench.scale;
   const whole = { text: join(folder, 'whole.log'), lines: smoke ? 20_000 : 1_000_000 };
-  const restarts = { text: join(folder, 'restarts.log'), lines: smoke ? 20_000 : 500_000 };
+  const restarts = { text: join(folder, 'restarts.log'), lines: smoke ? 100_000 : 500_000 };
   writeNumberedFile(whole.text, whole.lines);
   writeNumberedFile(restarts.text, restarts.lines);
 
@@ -24,7 +24,7 @@ export async function* measurePeers(bench: Bench): AsyncGenerator<PeerFigures | 
   const ours = kerutaPipeline(bench.programs);
   const own = join(folder, 'run');
   const figuresOf = (pipeline: Pipeline): Promise<PeerFigures> =>
-    measure(pipeline, { folder: own, ...whole, restarts });
+    measure(pipeline, { folder: own, ...whole, restarts, onlyKill: smoke });
   yield { ...(await figuresOf(ours)), latency: await kerutaLatency(bench) };
   for (const pipeline of [...fluentBit.pipelines, ...rsyslog.pipelines]) {
     rmSync(own, { recursive: true, force: true });

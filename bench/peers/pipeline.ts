@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Used } from '../processes.ts';
-import type { PeerFigures, Restarted } from './figures.ts';
+import type { Counted, PeerFigures, Restarted } from './figures.ts';
 
 /** A sender, a receiver, and the same text from one to the other. */
 export interface Pipeline {
@@ -27,8 +27,10 @@ export interface OpenPipeline {
   send(): Promise<Side>;
   /** Different lines at the receiver so far. */
   arrived(): Promise<number>;
+  /** Different lines that a receiver has kept which has ended. */
+  kept(): Promise<number>;
   /** What is at the receiver when nothing more comes. */
-  count(): Promise<Restarted>;
+  count(): Promise<Counted>;
 }
 
 /** One of the two programs. */
@@ -41,10 +43,19 @@ export interface Side {
   again(): Promise<void>;
 }
 
-/** Sends the text once undisturbed, and twice with the receiver stopped and started again in the middle. */
+/**
+ * Sends the text once undisturbed, and another one with the receiver stopped (unless `onlyKill`), and killed, in the
+ * middle and started again.
+ */
 export async function measure(
   pipeline: Pipeline,
-  { folder, text, lines, restarts }: Sending & { restarts: { text: string; lines: number } },
+  {
+    folder,
+    text,
+    lines,
+    restarts,
+    onlyKill,
+  }: Sending & { restarts: { text: string; lines: number }; onlyKill: boolean },
 ): Promise<PeerFigures> {
   const open = async (name: string, what: { text: string; lines: number }) => {
     const own = join(folder, name);
@@ -77,9 +88,12 @@ export async function measure(
     try {
       await until(opened, (arrived) => arrived >= MIDDLE * restarts.lines);
       await opened.receiver[how]();
+      const kept = (await opened.kept()) / restarts.lines;
       await opened.receiver.again();
       await allArrived(opened, restarts.lines);
-      return await opened.count();
+      // What is there may come again.
+      await sleep(SETTLE_MS);
+      return { ...(await opened.count()), kept };
     } finally {
       await end(sender, opened.receiver);
     }
@@ -87,7 +101,8 @@ export async function measure(
 
   const { name, version, note } = pipeline;
   const sent = await undisturbed();
-  return { name, version, note, sent, restarted: await disturbed('stop'), killed: await disturbed('kill') };
+  const restarted = onlyKill ? undefined : await disturbed('stop');
+  return { name, version, note, sent, restarted, killed: await disturbed('kill') };
 }
 
 /** When the last line arrived (performance.now()), or the last that did. */
@@ -112,7 +127,9 @@ async function end(sender: Side, receiver: Side): Promise<void> {
   await receiver.stop();
 }
 
-const MIDDLE = 0.4;
+/** Of the lines; while it is being stopped, more arrive. */
+const MIDDLE = 0.25;
 const LOOK_EVERY_MS = 10;
+const SETTLE_MS = 1000;
 /** Longer than anybody's pause before another attempt. */
 const STALL_MS = 15_000;

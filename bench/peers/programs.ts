@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spawnOwned } from '../children.ts';
 import { watch, type Used } from '../processes.ts';
-import type { Restarted } from './figures.ts';
+import type { Counted } from './figures.ts';
 import type { Side } from './pipeline.ts';
 import { Tally } from './tally.ts';
 
@@ -97,7 +97,7 @@ export class FileTally {
   }
 
   /** Reads the last of it, and lets go of the file. */
-  count(): Promise<Restarted> {
+  count(): Promise<Counted> {
     this.#read();
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;

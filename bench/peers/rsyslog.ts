@@ -62,6 +62,7 @@ function pipeline({
         receiver: await startSide(receiver, { ready: () => listening(port) }),
         send: () => startSide(sender),
         arrived: () => tally.arrived(),
+        kept: () => tally.arrived(),
         count: () => tally.count(),
       };
     },

@@ -16,7 +16,7 @@ export class Observer {
   readonly #steady: readonly Steady[];
   readonly #followers: readonly Follower[];
   readonly #start = performance.now();
-  #last = { at: 0, lines: 0 };
+  #last: { at: number; lines: number };
 
   constructor({
     relay,
@@ -30,6 +30,12 @@ export class Observer {
     this.#relay = relay;
     this.#steady = steady;
     this.#followers = followers;
+    this.#last = { at: 0, lines: this.#lines };
+  }
+
+  /** Those that the followers got so far. */
+  get #lines(): number {
+    return this.#followers.reduce((sum, { sequences }) => sum + sequences.lines, 0);
   }
 
   /** `known`: what those know who do it. */
@@ -40,7 +46,7 @@ export class Observer {
     const at = (performance.now() - this.#start) / 1000;
     const delays = this.#followers.flatMap((follower) => follower.delays);
     for (const follower of this.#followers) follower.delays = [];
-    const lines = this.#followers.reduce((sum, { sequences }) => sum + sequences.lines, 0);
+    const lines = this.#lines;
     const linesPerSecond = (lines - this.#last.lines) / (at - this.#last.at);
     this.#last = { at, lines };
     const agents = this.#steady.map((agent) => agent.pid);

@@ -1,5 +1,6 @@
 import { bytesOf, ownSegment, toSegment, type Block } from '../block.ts';
 import { Shares } from '../shares.ts';
+import { Sliding } from '../sliding.ts';
 import type { Store, Stored, StoredGap, Wants } from '../store/store.ts';
 import type { KnownTasks } from './known-tasks.ts';
 
@@ -28,9 +29,7 @@ export class MergedTail {
   readonly #facts: KnownTasks;
   readonly #maxBytes: number;
   #readers = 0;
-  #segments: PlacedSegment[] = [];
-  /** Dropped ones at the front, cut off now and then. */
-  #dropped = 0;
+  readonly #segments = new Sliding<PlacedSegment>(({ position }) => position);
   /** By positions: what came before its turn, and its bytes. */
   readonly #early = new Map<number, Stored & { position: number }>();
   #earlyBytes = 0;
@@ -49,7 +48,7 @@ export class MergedTail {
 
   /** The position that the next append in memory is expected to have; undefined while nothing is there. */
   get end(): number | undefined {
-    const last = this.#segments.at(-1);
+    const { last } = this.#segments;
     return last && last.position + last.count;
   }
 
@@ -98,16 +97,14 @@ export class MergedTail {
   forget(task?: string, throughLine = Infinity): void {
     this.#age++;
     this.shares.clear();
-    const held = [...this.#segments.slice(this.#dropped), ...this.#early.values()];
+    const held = [...this.#segments.all(), ...this.#early.values()];
     const trimmed = task === undefined || held.some((one) => one.task === task && one.firstLine <= throughLine);
     if (trimmed) this.#clear();
   }
 
   /** Whether it is known that the group has nothing at a position or behind it, up to the end of what is here. */
   isQuiet(group: string, position: number): boolean {
-    const end = this.end;
-    if (end === undefined || position >= end || position < this.#segments[this.#dropped].position) return false;
-    return position >= this.#unknownEnd && position >= (this.#groupEnds.get(group) ?? 0);
+    return this.#holds(position) && position >= this.#unknownEnd && position >= (this.#groupEnds.get(group) ?? 0);
   }
 
   /** What is in memory from a position on; undefined if the position is not. */
@@ -127,9 +124,8 @@ export class MergedTail {
 
   /** With what may be the group's. */
   #maybe(position: number, group: string | undefined): Stretch | undefined {
-    const at = this.#find(position);
-    if (at === undefined) return undefined;
-    const segments = this.#segments.slice(at, at + (group === undefined ? MAX_SEGMENTS : MAX_SCANNED));
+    if (!this.#holds(position)) return undefined;
+    const segments = this.#segments.from(position, group === undefined ? MAX_SEGMENTS : MAX_SCANNED);
     const last = segments[segments.length - 1];
     const nextPosition = last.position + last.count;
     if (group === undefined) return { segments, nextPosition };
@@ -166,18 +162,10 @@ export class MergedTail {
     return { segments, nextPosition };
   }
 
-  #find(position: number): number | undefined {
-    const segments = this.#segments;
-    const end = this.end;
-    if (end === undefined || position >= end || position < segments[this.#dropped].position) return undefined;
-    let at = this.#dropped;
-    let behind = segments.length;
-    while (behind - at > 1) {
-      const middle = (at + behind) >>> 1;
-      if (segments[middle].position <= position) at = middle;
-      else behind = middle;
-    }
-    return at;
+  #holds(position: number): boolean {
+    const { first } = this.#segments;
+    const { end } = this;
+    return first !== undefined && end !== undefined && first.position <= position && position < end;
   }
 
   #append(stored: Stored & { position: number }): void {
@@ -216,15 +204,13 @@ export class MergedTail {
     this.bytes += bytes;
     if (bytes <= 0) return;
     // The newest is what readers are about to take.
-    while (this.bytes > this.#maxBytes && this.#segments.length - this.#dropped > 1) this.#dropFirst();
+    while (this.bytes > this.#maxBytes && this.#segments.length > 1) this.#dropFirst();
   }
 
   #dropFirst(): void {
     this.shares.clear();
-    this.#letGo(this.#segments[this.#dropped++]);
-    if (this.#dropped < 64 || this.#dropped < this.#segments.length / 2) return;
-    this.#segments = this.#segments.slice(this.#dropped);
-    this.#dropped = 0;
+    const first = this.#segments.shift();
+    if (first !== undefined) this.#letGo(first);
   }
 
   #letGo(segment: PlacedSegment): void {
@@ -240,9 +226,7 @@ export class MergedTail {
 
   #dropAll(): void {
     this.shares.clear();
-    for (const segment of this.#segments.slice(this.#dropped)) this.#letGo(segment);
-    this.#segments = [];
-    this.#dropped = 0;
+    for (const segment of this.#segments.clear()) this.#letGo(segment);
     this.#groupEnds.clear();
     this.#unknownEnd = 0;
   }

@@ -55,6 +55,7 @@ export async function scanStretch(scan: Scan, parts: ScanParts): Promise<Scanned
   let work = 0;
   let paused = 0;
   while (nextLine <= through && work < STRETCH_WORK) {
+    check();
     const stored = await reads.read({
       from: { task, line: nextLine },
       maxBytes: READ_BYTES,

@@ -8,10 +8,7 @@ import type { MergerAnswer, MergerRequest } from './sqlite-merging.ts';
 import { openForReading } from './sqlite-schema.ts';
 import type { Considered, Swap } from './sqlite-swaps.ts';
 
-/**
- * The worker thread that makes large chunks of small ones. It only reads; the writer puts them into place. It also copies
- * the write-ahead log into the file, so that appends need not wait for that.
- */
+/** The worker thread that makes large chunks of small ones. It only reads; the writer puts them into place. */
 export interface MergerOptions {
   path: string;
   /** To the writer. */
@@ -37,7 +34,6 @@ class Merger {
     this.#port = writer;
     writer.on('message', (request: MergerRequest) => {
       if (request.type === 'swapped') this.#onSwapped(request.done);
-      else if (request.type === 'checkpoint') this.#checkpoint();
       else void this.#serve(request);
     });
     // The only thing that the parent ever says: it is over.
@@ -48,17 +44,7 @@ class Merger {
     });
   }
 
-  #checkpoint(): void {
-    const answer: MergerAnswer = { type: 'checkpointed' };
-    try {
-      this.#open().pragma('wal_checkpoint(PASSIVE)');
-    } catch (error) {
-      answer.failure = failureOf(error);
-    }
-    this.#port.postMessage(answer);
-  }
-
-  async #serve(request: Exclude<MergerRequest, { type: 'swapped' | 'checkpoint' }>): Promise<void> {
+  async #serve(request: Exclude<MergerRequest, { type: 'swapped' }>): Promise<void> {
     const considered: Considered[] = [];
     let after: number | undefined;
     this.#trouble = [];
@@ -147,15 +133,11 @@ class Merger {
     });
   }
 
+  /** Opened with the first question: by then the writer has made the file. */
   #reads(): MergeReads {
-    this.#opened ??= new MergeReads(this.#open());
-    return this.#opened;
-  }
-
-  /** With the first question: by then the writer has made the file. */
-  #open(): Database.Database {
     this.#db ??= openForReading(this.#path);
-    return this.#db;
+    this.#opened ??= new MergeReads(this.#db);
+    return this.#opened;
   }
 }
 

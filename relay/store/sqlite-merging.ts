@@ -4,10 +4,8 @@ import type { Ledger } from './sqlite-ledger.ts';
 import type { ReadyTask } from './sqlite-loose.ts';
 import type { Considered, Swap } from './sqlite-swaps.ts';
 
-/** What the thread that merges is asked, one thing at a time, but for `checkpoint`. */
+/** What the thread that merges is asked, one thing at a time. */
 export type MergerRequest =
-  /** Copies what is in the write-ahead log into the file, and answers `checkpointed`. */
-  | { type: 'checkpoint' }
   | { type: 'tasks'; tasks: ReadyTask[] }
   /** Some tasks behind the one with this number: with `force` all, and whatever can be merged; else what is loose. */
   | { type: 'sweep'; after: number; force: boolean }
@@ -16,7 +14,6 @@ export type MergerRequest =
 
 /** And what it says. After `done` it waits for the next request. */
 export type MergerAnswer =
-  | { type: 'checkpointed'; failure?: Failure }
   | { type: 'swap'; swaps: Swap[] }
   | { type: 'done'; considered: Considered[]; after: number | undefined; trouble: string[] };
 
@@ -46,8 +43,6 @@ interface MergingOptions {
   onWork: () => void;
   onMerged: (merged: Merged) => void;
   onTrouble: (message: string) => void;
-  /** What `checkpoint` asked for is done, or has failed. */
-  onCheckpoint: (failure: Failure | undefined) => void;
 }
 
 /** Rows that one transaction takes away: what an append may have to wait for. */
@@ -70,7 +65,7 @@ export class Merging {
   #answer: (MergerAnswer & { type: 'done' }) | undefined;
   #closed = false;
   readonly #sweeps: Sweep[] = [];
-  #started = false;
+  #asks = 0;
   #ticks = 0;
   readonly #tick: NodeJS.Timeout;
 
@@ -104,11 +99,6 @@ export class Merging {
     this.feed();
   }
 
-  /** Has the write-ahead log copied by the other thread, while this one goes on writing. */
-  checkpoint(): void {
-    this.#post({ type: 'checkpoint' });
-  }
-
   /** Puts some of what was merged into place. */
   step(): void {
     if (this.#closed) return;
@@ -124,21 +114,12 @@ export class Merging {
 
   #ask(request: MergerRequest): void {
     this.#asked = request;
-    this.#post(request);
-  }
-
-  #post(request: MergerRequest): void {
-    if (!this.#started) this.#options.onFirst();
-    this.#started = true;
+    if (this.#asks++ === 0) this.#options.onFirst();
     this.#options.port.postMessage(request);
   }
 
   #receive(answer: MergerAnswer): void {
     if (this.#closed) return;
-    if (answer.type === 'checkpointed') {
-      this.#options.onCheckpoint(answer.failure);
-      return;
-    }
     if (answer.type === 'swap') this.#swaps = answer.swaps;
     else this.#answer = answer;
     this.#options.onWork();

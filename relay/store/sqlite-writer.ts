@@ -65,13 +65,9 @@ interface Job {
   step: Steps<Trimmed | Expired>;
 }
 
-/** The write-ahead log is copied into the file when so much more is in it. Appending and merging change the same pages
+/** The write-ahead log is copied into the file when it has grown to this. Appending and merging change the same pages
  * again and again, and each is copied once. */
 const CHECKPOINT_PAGES = (16 * 1024 * 1024) / PAGE_BYTES;
-/** The log begins anew when all of it is copied. Of what came while the other thread copied, so little is copied here. */
-const REST_PAGES = CHECKPOINT_PAGES / 4;
-/** Beyond this the log is not to grow, even if appends have to wait. */
-const MAX_LOG_PAGES = 4 * CHECKPOINT_PAGES;
 /** Free pages are given back to the file system in steps of 2 MiB, but for those that the next appends take anyway. */
 const VACUUM_PAGES = 512;
 const KEPT_FREE_PAGES = 1024;
@@ -85,8 +81,6 @@ class Writer {
   readonly #merging: Merging;
   readonly #jobs: Job[] = [];
   #vacuum = false;
-  /** Whether the other thread is copying the write-ahead log. */
-  #copying = false;
   #dead: Failure | undefined;
   readonly #pace = new MergePace();
   #step: NodeJS.Immediate | undefined;
@@ -107,7 +101,6 @@ class Writer {
       onWork: () => this.#schedule(),
       onMerged: (merged) => this.#answer({ type: 'merged', merged, state: this.#state() }),
       onTrouble: (message) => this.#answer({ type: 'trouble', message, state: this.#state() }),
-      onCheckpoint: (failure) => this.#checkpointed(failure),
     });
     port.on('message', (request: WriterRequest) => this.#receive(request));
     this.#answer({ type: 'ready', state: this.#state() });
@@ -196,42 +189,11 @@ class Writer {
     this.#port.close();
   }
 
-  /** Has the write-ahead log copied into the file in time. */
   #checkpoint(): void {
     if (this.#dead) return;
-    this.#orDie(() => {
-      const wal = this.#walPages.get();
-      if (!wal || wal.log - wal.checkpointed < CHECKPOINT_PAGES) return;
-      if (wal.log >= MAX_LOG_PAGES) this.#db.pragma('wal_checkpoint(PASSIVE)');
-      else this.#copy();
-    });
-  }
-
-  /** By the other thread, which takes a while: whoever appends does not wait for it. */
-  #copy(): void {
-    if (this.#copying) return;
-    this.#copying = true;
-    this.#merging.checkpoint();
-  }
-
-  #checkpointed(failure: Failure | undefined): void {
-    this.#copying = false;
-    if (this.#dead) return;
-    // As here: without room the log stays as it is.
-    if (failure?.reason === 'io') this.#die(failure);
-    if (failure) return;
-    this.#orDie(() => {
-      const wal = this.#walPages.get();
-      if (!wal) return;
-      const rest = wal.log - wal.checkpointed;
-      if (rest < REST_PAGES || wal.log >= MAX_LOG_PAGES) this.#db.pragma('wal_checkpoint(PASSIVE)');
-      else this.#copy();
-    });
-  }
-
-  #orDie(work: () => void): void {
     try {
-      work();
+      const wal = this.#walPages.get();
+      if (wal && wal.log - wal.checkpointed >= CHECKPOINT_PAGES) this.#db.pragma('wal_checkpoint(PASSIVE)');
     } catch (error) {
       const failure = failureOf(error);
       // Without room the log stays as it is, and appends will say what is the matter.

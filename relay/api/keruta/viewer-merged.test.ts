@@ -209,6 +209,45 @@ test('a cursor goes on where another relay process on the same store stopped, an
   assert.deepEqual([code, subscription, all], ['INVALID_CURSOR', 'foreign', true]);
 });
 
+test('who comes back to lines that were trimmed meanwhile is told of them, and goes on behind them', async (t) => {
+  const { reading, url, viewer } = await setUp(t);
+  const [one, two] = [await reading.open('one', 'p'), await reading.open('two', 'p')];
+  for (const text of ['a', 'b', 'c']) for (const run of [one, two]) await run.write(text);
+  subscribe(viewer, 'all', { all: true }, { from: 'start' });
+  await viewer.saw('log', 6);
+  // The first has seen nothing but the first line, the others more and more of what is trimmed then.
+  const ids = viewer.within('all').flatMap((message) => (message.type === 'log' ? message.id : []));
+  viewer.socket.terminate();
+  await reading.reader.deleteUntil('one', T0);
+  await one.write('d');
+  const next = await new TestViewer(url, VIEW_SUBPROTOCOL).opened();
+  const shown = (name: string): string[] =>
+    next.within(name).flatMap((message) => {
+      if (message.type === 'log') return `${message.taskId} ${message.message}`;
+      if (message.type !== 'gap') return [];
+      return `gap ${message.taskId ?? 'nobody'} ${message.reason}`;
+    });
+  for (const [index, id] of ids.entries()) {
+    subscribe(next, `all ${index}`, { all: true }, { after: id, realtime: false });
+    subscribe(next, `p ${index}`, { pipelineId: 'p' }, { after: id, realtime: false });
+  }
+  await next.saw('unsubscribed', 2 * ids.length);
+  const hole = 'gap nobody trimmed';
+  const all = ['two a', hole, 'two b', hole, 'two c', 'one d'];
+  const p = ['two a', 'two b', 'gap one trimmed', 'two c', 'one d'];
+  assert.deepEqual(
+    ids.map((_, index) => [shown(`all ${index}`), shown(`p ${index}`)]),
+    [
+      [all, p],
+      [all.slice(1), p.slice(1)],
+      [all.slice(2), p.slice(1)],
+      [all.slice(3), p.slice(2)],
+      [all.slice(4), p.slice(3)],
+      [all.slice(5), p.slice(4)],
+    ],
+  );
+});
+
 test('viewers that come back in a loop, and go without a word, leave nothing behind', async (t) => {
   const { reading, url, viewer } = await setUp(t);
   const run = await reading.open('one', 'p');

@@ -85,6 +85,12 @@ test('a task that is not wanted shows no gaps either', async (t) => {
   assert.ok((await seen({ taskIds: ['t'] })) > 0);
 });
 
+test('a filter that lets nothing through is told from one that shows gaps', () => {
+  const nothing = new OttoFilter({ taskIds: ['x'] }).on('t');
+  assert.notEqual(nothing.key, new OttoFilter({ startTime: 8.64e15 }).on('t').key);
+  assert.equal(nothing.key, new OttoFilter({ taskIds: ['y'], levels: ['INFO'] }).on('t').key);
+});
+
 describe('a query says the same', () => {
   const rows: [query: Record<string, string | string[]>, given: unknown][] = [
     [{}, {}],

@@ -31,7 +31,7 @@ export class OttoFilter {
   /** For a stream of one task; of one that is not wanted, it lets nothing through. */
   on(task: string): Filter {
     if (this.showsTask(task)) return compileFilter(this.#spec);
-    return { ...compileFilter({ from: END_OF_TIME }), showsGap: () => false };
+    return { ...compileFilter({ from: END_OF_TIME }), key: 'nothing', showsGap: () => false };
   }
 
   /** For a stream of many tasks; which of them, `showsTask` says. */

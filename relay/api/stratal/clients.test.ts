@@ -12,7 +12,7 @@ import { openRelay, SocketClient, SseClient, TestWriter, type LogMessage } from 
 
 /**
  * Stratal's published streamer over WebSocket, with its ways: it passes an http:// URL to `new WebSocket`, takes every
- * frame for a log, comes back after 1, 2, 4, 8 and 16 (here: tenths of a) second and then gives up, and once more
+ * frame for a log, comes back after 1, 2, 4, 8 and 16 (here: fifths of a) second and then gives up, and once more
  * after it was told to disconnect.
  */
 class PublishedSocket {
@@ -58,6 +58,8 @@ class PublishedSocket {
 class PublishedEvents {
   readonly sources: EventSource[] = [];
   readonly logs: LogMessage[] = [];
+  /** Those that are still to be opened after an error. */
+  #coming = 0;
   readonly #url: string;
 
   constructor(t: TestContext, url: string) {
@@ -73,17 +75,28 @@ class PublishedEvents {
     source.addEventListener('log', ({ data }) => this.logs.push(JSON.parse(String(data)) as LogMessage));
     source.addEventListener('error', () => {
       // Here once for each source: the test waits for as many as there are.
-      if (!failed) setTimeout(() => this.#connect(), SECOND_MS);
+      if (failed) return;
       failed = true;
+      this.#coming++;
+      setTimeout(() => {
+        this.#coming--;
+        this.#connect();
+      }, SECOND_MS);
     });
   }
 
   get open(): number {
     return this.sources.filter(({ readyState }) => readyState === EventSource.OPEN).length;
   }
+
+  /** Whether each of them is open, or has given up: as it does when a relay that is about to stop answers 503. */
+  get settled(): boolean {
+    return this.#coming === 0 && this.sources.every(({ readyState }) => readyState !== EventSource.CONNECTING);
+  }
 }
 
-const SECOND_MS = 100;
+/** So long that a relay which is slow to start is there before a client gives up. */
+const SECOND_MS = 200;
 
 /** A relay that can be stopped and started again at the same address. */
 async function openLasting(t: TestContext): Promise<{ start: (port?: number) => Promise<Relay> }> {
@@ -162,8 +175,8 @@ test('the published event streamer leaks a connection at each outage: all of the
   await relay.stop();
   relay = await start(port);
   // Those that it opened while nobody listened failed, too, and each of them has opened another.
-  await until(() => client.sources.length >= 2 && client.open === client.sources.length);
-  const { length } = client.sources;
+  await until(() => client.sources.length >= 2 && client.settled);
+  const length = client.open;
   assert.equal((await statusOf(relay)).global.sse, length);
   const writer = await TestWriter.open(relay.url, 't');
   await writer.write('after');

@@ -59,6 +59,8 @@ async function stream(
   // It stands just before the first line.
   out.write(renderMessage(connectedMessage(job, now()), from - 1, style()));
   for await (const batch of merged.follow({ ...(job !== undefined && { group: job }), from, may, signal })) {
+    // A peer that does not answer the close is still there for a while, and takes nothing any more.
+    if (!out.open) return;
     out.write(...render(batch, style()));
     if (out.full) await out.ready();
   }
