@@ -20,6 +20,8 @@ export class CatPrinter {
   readonly #to: { out: (bytes: Buffer) => void; err: (line: string) => void };
   /** By source: the pieces of a line whose end has not come. */
   readonly #open: OpenLine[] = SOURCES.map(() => ({ pieces: [], bytes: 0, seq: 0, time: 0 }));
+  /** One past the record before. */
+  #nextSeq = 0;
   /** The last line printed had no end. */
   #owesLineEnd = false;
 
@@ -31,22 +33,26 @@ export class CatPrinter {
   /** The spool's first record begins at `seq`. */
   begin(seq: number): void {
     if (seq > 0) this.#missing(0, seq, 'sent');
+    this.#nextSeq = seq;
   }
 
   print(record: StoredRecord): void {
     const { bytes, firstSeq, count } = record;
+    if (firstSeq > this.#nextSeq) this.#missing(this.#nextSeq, firstSeq - this.#nextSeq, 'corrupt');
+    this.#nextSeq = firstSeq + count;
     if (!bytes) {
       this.#missing(firstSeq, count, 'sent');
       return;
     }
-    const header = readHeader(bytes);
-    if (header.codec === CODEC_GAP) {
-      this.#missing(firstSeq, count, header.reason ?? 'corrupt');
-      return;
-    }
     let lines: Lines;
     try {
+      const header = readHeader(bytes);
       checkCrc(bytes);
+      if (header.firstSeq !== firstSeq) throw new Error(`the record of ${header.firstSeq} is at ${firstSeq}`);
+      if (header.codec === CODEC_GAP) {
+        this.#missing(firstSeq, header.count, header.reason ?? 'corrupt');
+        return;
+      }
       lines = decodeLines(header, decompress(header, bytes.subarray(CHUNK_HEADER_BYTES)));
     } catch {
       this.#missing(firstSeq, count, 'corrupt');

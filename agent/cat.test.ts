@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
+import Database from 'better-sqlite3';
 import { encodeGap } from '../shared/chunk.ts';
 import { encodeLines, type LineInput } from '../shared/columns.ts';
 import { KIND_CR, KIND_MORE, KIND_NO_EOL, KIND_REST, kindOf } from '../shared/line.ts';
@@ -146,6 +147,24 @@ describe('cat prints', () => {
     ]);
   });
 });
+
+const DAMAGES: [string, string, string[]][] = [
+  ['bytes', 'UPDATE record SET bytes = substr(bytes, 1, 50) WHERE first_seq = 1', ['1 line is missing (corrupt)']],
+  ['a row', 'DELETE FROM record WHERE first_seq = 1', ['1 line is missing (corrupt)']],
+  ['a count', 'UPDATE record SET count = 0 WHERE first_seq = 2', []],
+];
+for (const [what, statement, said] of DAMAGES) {
+  test(`a spool where ${what} can not be right is printed as far as it can be read`, async (t) => {
+    const spool = spoolOf(t, [lines(0, [OUT, 'one']), lines(1, [OUT, 'two']), lines(2, [OUT, 'three'])]);
+    const db = new Database(spool.path);
+    db.exec(statement);
+    db.close();
+    const { code, out, err } = await print(spool.path);
+    const whole = said.length === 0 ? 'one\ntwo\nthree\n' : 'one\nthree\n';
+    assert.deepEqual({ code, out: out.toString() }, { code: 0, out: whole });
+    assert.equal(err, said.map((text) => `--- ${text} ---\n`).join(''));
+  });
+}
 
 test('a file that can not be read is said, and the others are printed', async (t) => {
   const spool = spoolOf(t, [lines(0, [OUT, 'a'])]);

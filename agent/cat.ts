@@ -42,7 +42,8 @@ async function printSpool(path: string, printer: CatPrinter, reader: Reader): Pr
     ) {
       for (const record of records) {
         printer.print(record);
-        seq = record.firstSeq + record.count;
+        // A count that is damaged must not lead back.
+        seq = record.firstSeq + Math.max(1, record.count);
         await reader.ready();
       }
     }

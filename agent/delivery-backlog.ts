@@ -34,6 +34,10 @@ export class Backlog {
   end: SpoolEnd | undefined;
   /** Seqs that gaps take, in all records. */
   missing = 0;
+  /** The spool was damaged: what the relay says of a record's digest is as good as what we know. */
+  damaged = false;
+  /** Lines in a damaged spool that can't be read and that the relay has not; gaps stand for them. */
+  unreadableLines = 0;
   /** The relay has said at the end that it has other records. */
   unverified = false;
   readonly #options: BacklogOptions;
@@ -50,7 +54,7 @@ export class Backlog {
 
   /** Takes up a spool that is there, with what it knows. Rejects if it can't be opened. */
   static async resume(options: Omit<BacklogOptions, 'meta'>): Promise<Backlog> {
-    const state = await options.spool.open({ path: options.path });
+    const state = await options.spool.open({ path: options.path, time: options.now() });
     const backlog = new Backlog({ ...options, meta: state.meta });
     backlog.#resume(state);
     return backlog;
@@ -129,9 +133,10 @@ export class Backlog {
     );
   }
 
-  /** Everything that was put survives a SIGKILL. */
+  /** Everything that was put survives a SIGKILL, and so does the end. */
   get spooled(): boolean {
-    return (this.#health.state === 'ok' || this.#health.state === 'failed') && this.#queue.spooledSeq === this.nextSeq;
+    if (this.#health.state !== 'ok' && this.#health.state !== 'failed') return false;
+    return this.#queue.spooledSeq === this.nextSeq && (this.end === undefined || this.#writer.endSpooled);
   }
 
   /** Bytes of records in memory. */
@@ -218,11 +223,15 @@ export class Backlog {
   /** As `Spool.chainAt`; `forgotten` too if the spool can't tell. */
   async chainAt(seq: number): Promise<Chain | 'forgotten' | undefined> {
     if (seq === this.acked.seq) return this.acked;
+    if (this.#queue.firstSeq === 0) return this.#queue.chainAt(seq);
     if (this.#health.state !== 'ok') return 'forgotten';
     return this.#spool.chainAt(seq).catch(() => 'forgotten' as const);
   }
 
-  /** The relay has forgotten what it acknowledged, and is back at `at`. What is no longer there becomes a gap. */
+  /**
+   * The relay has forgotten what it acknowledged, and is back at `at`; or it has, of a damaged spool, all up to `at`.
+   * What is no longer there from there on becomes a gap.
+   */
   async rewind(at: Chain, epoch: string): Promise<void> {
     this.#reader.clear();
     this.acked = at;
@@ -230,8 +239,10 @@ export class Backlog {
     this.cursor = at.seq;
     this.#writer.rewound(at.seq);
     await this.#writer.rewrite(async () => {
-      if (this.#health.state === 'ok')
-        this.missing += await this.#spool.rewind({ at, epoch, time: this.#options.now() });
+      if (this.#health.state !== 'ok') return;
+      const { lines, corrupt } = await this.#spool.rewind({ at, epoch, time: this.#options.now() });
+      this.missing += lines;
+      this.#noteUnreadable(corrupt);
     });
   }
 
@@ -312,6 +323,7 @@ export class Backlog {
     this.#writer.endSpooled = state.end !== undefined;
     this.missing = state.missing;
     this.unverified = state.unverified;
+    this.damaged = state.damaged;
     this.#queue = new RecordQueue(state.nextSeq);
     this.cursor = this.acked.seq;
     this.#writer.startAt(state.nextSeq, this.acked.seq);
@@ -363,8 +375,7 @@ export class Backlog {
       this.missing += count;
       return gap;
     }
-    const bytes = this.#reader.take(this.cursor, this.#queue.firstSeq);
-    return bytes && { ...readRecord(bytes), bytes };
+    return this.#reader.take(this.cursor, this.#queue.firstSeq);
   }
 
   #gap(gap: { firstSeq: number; count: number; reason: GapReason; time: number }): QueuedRecord {
@@ -387,6 +398,14 @@ export class Backlog {
     } catch (error) {
       this.#health.failed(error);
     }
+  }
+
+  #noteUnreadable(lines: number): void {
+    if (lines > 0 && this.unreadableLines === 0)
+      this.#options.onWarning(
+        `the spool ${this.#options.path} is damaged: ${lines} of its lines can't be read; gaps stand for them`,
+      );
+    this.unreadableLines = lines;
   }
 
   #sayDropped(why: string): void {

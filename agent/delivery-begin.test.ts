@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { encodeLines } from '../shared/columns.ts';
 import { Backlog, type BacklogOptions } from './delivery-backlog.ts';
 import { lineText, lineTexts, testFolder, testRelay, Writer } from './delivery.fixture.ts';
@@ -9,7 +10,8 @@ import { linesOf } from './fake-relay.ts';
 import type { QueuedRecord } from './delivery-queue.ts';
 import type { SpoolEnd } from './spool-contract.ts';
 import { SpoolFile } from './spool-file.ts';
-import { advance } from './spool-record.ts';
+import { listSpools } from './spool-folder.ts';
+import { advance, EMPTY_CHAIN } from './spool-record.ts';
 import { Spool } from './spool.ts';
 
 const RUN = '01J00000000000000000000000';
@@ -106,6 +108,31 @@ test('a run whose end can not be delivered at once has its spool, however soon i
   assert.deepEqual(spooled(folder), { lines: lineTexts(0, 1), ackedSeq: 0, epoch: undefined, end: END });
 });
 
+test('the chain of what is in memory only is known', async (t) => {
+  const backlog = begun(t, testFolder(t));
+  for (let i = 0; i < 3; i++) put(backlog, 10);
+  const records = send(backlog, 3);
+  acknowledge(backlog, records);
+  assert.deepEqual(await backlog.chainAt(20), records.slice(0, 2).reduce(advance, EMPTY_CHAIN));
+  assert.equal(await backlog.chainAt(15), undefined);
+});
+
+test('what waits for its spool is no trouble', async (t) => {
+  const writer = new Writer(t, { spoolDir: testFolder(t), ...LATE });
+  writer.put(5);
+  assert.equal(writer.outbox.figures.spooled, true);
+  await writer.outbox.dispose();
+});
+
+test('the end of a run without output is not in a spool that could never be made', async (t) => {
+  const blocked = join(testFolder(t), 'file');
+  writeFileSync(blocked, '');
+  const writer = new Writer(t, { spoolDir: join(blocked, 'spool'), drainTimeoutMs: 0, ...LATE });
+  const { outcome, problem } = await writer.end();
+  assert.equal(outcome, 'lost');
+  assert.match(problem ?? '', /can't be written/);
+});
+
 const REASONS: [string, Partial<BacklogOptions>, (backlog: Backlog) => void][] = [
   ['much waits for it', LATE, (backlog) => put(backlog, 600, 1000)],
   ['more lines wait than may', { ...LATE, bufferLines: 10 }, (backlog) => put(backlog, 11)],
@@ -130,7 +157,7 @@ test('a spool is begun when no relay can be reached', async (t) => {
   const folder = testFolder(t);
   const writer = new Writer(t, { spoolDir: folder, ...LATE });
   writer.put(5);
-  await writer.until(() => writer.outbox.figures.spooled);
+  while (listSpools(folder).length === 0) await setTimeout(5);
   assert.equal(writer.outbox.figures.unsentLines, 5);
 });
 

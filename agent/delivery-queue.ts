@@ -1,4 +1,4 @@
-import { moved, type SpoolRecord } from './spool-record.ts';
+import { advance, EMPTY_CHAIN, moved, type Chain, type SpoolRecord } from './spool-record.ts';
 
 export interface QueuedRecord extends SpoolRecord {
   bytes: Buffer;
@@ -43,6 +43,13 @@ export class RecordQueue {
   at(seq: number): QueuedRecord | undefined {
     const record = this.#records.at(this.#indexOf(seq));
     return record?.firstSeq === seq ? record : undefined;
+  }
+
+  /** The chain up to `seq`, if all of the run's records are here and one of them ends there. */
+  chainAt(seq: number): Chain | undefined {
+    const end = this.#indexOf(seq);
+    const chain = this.#records.slice(this.#head, end).reduce(advance, EMPTY_CHAIN);
+    return chain.seq === seq ? chain : undefined;
   }
 
   /** The records that wait for the spool, up to `maxBytes` of their bytes, one at least. */

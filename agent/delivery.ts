@@ -60,7 +60,7 @@ export class RunOutbox implements Outbox {
 
   get figures(): OutboxFigures {
     const { connected, problem } = this.#uplink;
-    const { unsentLines, missing, memoryBytes, spooled, spoolProblem } = this.#backlog;
+    const { unsentLines, missing, memoryBytes, spoolProblem } = this.#backlog;
     return {
       disabled: false,
       connected,
@@ -70,7 +70,8 @@ export class RunOutbox implements Outbox {
       unsentLines,
       missingLines: missing,
       memoryBytes,
-      spooled,
+      // A record that is under way, or a spool that is not begun yet, is no trouble.
+      spooled: spoolProblem === undefined,
       spoolProblem,
     };
   }

@@ -234,7 +234,8 @@ function report(delivery: Delivery, config: AgentConfig): void {
       `${waiting(unsentLines)} in the spool${why}; send with: keruta-agent flush --spool-dir ${quoted(config.spoolDir)}`,
     );
   } else if (outcome === 'lost') {
-    warn(`${unsentLines} lines could be kept nowhere and are lost${why}`);
+    const what = unsentLines === 0 ? 'the end of the log' : `${unsentLines} lines`;
+    warn(`${what} could be kept nowhere, and can't be sent later${why}`);
   } else if (outcome === 'unverified') {
     warn(`the relay has the log, but not as it was sent${why}; it is marked there`);
   }

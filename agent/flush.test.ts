@@ -195,23 +195,30 @@ test('a copied spool: the second copy goes on as a new run', async (t) => {
   assert.equal(relay.hellos.at(-1)?.labels.continues, run);
 });
 
-test('a relay that has more than a spool which has nothing more to say: the run is ended behind it', async (t) => {
-  const relay = await testRelay(t);
-  const spoolDir = testFolder(t);
-  const run = leave(spoolDir, 1, { acked: { seq: 10, epoch: 'epoch-1' } });
-  relay.runs.set(run, {
-    id: run,
-    records: [],
-    chain: { seq: 15, digest: 'cd'.repeat(16), lines: 0, bytes: 0, missing: 0 },
+for (const { what, acked } of [
+  { what: 'which has nothing more to say', acked: { seq: 10, epoch: 'epoch-1' } },
+  // Its disk was full: what came then was sent from memory, and its acknowledgement could not be noted.
+  { what: 'which could not note that', acked: undefined },
+]) {
+  test(`a relay that has more than a spool ${what}: the run is ended behind it, and nothing is sent twice`, async (t) => {
+    const relay = await testRelay(t);
+    const spoolDir = testFolder(t);
+    const run = leave(spoolDir, 1, { acked });
+    relay.runs.set(run, {
+      id: run,
+      records: [],
+      chain: { seq: 15, digest: 'cd'.repeat(16), lines: 0, bytes: 0, missing: 0 },
+    });
+    assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), {
+      delivered: 1,
+      remaining: 0,
+      alive: 0,
+      expired: 0,
+    });
+    assert.equal(relay.runs.size, 1);
+    assert.deepEqual(linesOf(relay.run.records), ['[agent-died 15-15]']);
   });
-  assert.deepEqual(await flushTask(options(t, relay, { spoolDir }), 't1'), {
-    delivered: 1,
-    remaining: 0,
-    alive: 0,
-    expired: 0,
-  });
-  assert.deepEqual(linesOf(relay.run.records), ['[agent-died 15-15]']);
-});
+}
 
 test('a run that the relay does not verify stays, and is not sent again', async (t) => {
   const relay = await testRelay(t);

@@ -134,7 +134,9 @@ async function expire(options: FlushOptions, { backlog, path }: OpenedSpool): Pr
 async function deliver(options: FlushOptions, { backlog, path, writtenAt }: OpenedSpool): Promise<FlushedRun> {
   const { task } = backlog.meta;
   const link = { ...options, websocketUrls: options.websocketUrls ?? backlog.meta.url.split(',') };
-  const before = backlog.unsentLines;
+  const [before, missingBefore] = [backlog.unsentLines, backlog.missing];
+  /** Of those before, what can't be read. */
+  let lost: number | undefined;
   // A run that the agent asked to cancel is over anyway.
   const uplink = createUplink(link, backlog, { adopts: true, onCancel: () => undefined });
   const drain = new Drain(
@@ -147,6 +149,7 @@ async function deliver(options: FlushOptions, { backlog, path, writtenAt }: Open
   );
   let { progress } = uplink;
   backlog.onChange = uplink.onChange = () => {
+    if (uplink.connected) lost ??= Math.max(0, backlog.missing - missingBefore);
     if (uplink.connected && !backlog.end) {
       // Its agent died: lines were perhaps in its pipes and buffers. Not said before the relay said what it has.
       const end = { exitCode: null, signal: null, reason: 'agent-died' as const, endedAt: writtenAt };
@@ -163,8 +166,9 @@ async function deliver(options: FlushOptions, { backlog, path, writtenAt }: Open
   const { outcome, problem } = uplink;
   uplink.dispose();
   await closeBacklog(backlog, outcome, options.onWarning);
-  const { meta, unsentLines, missing } = backlog;
-  const run = { path, task, run: meta.run, lines: before - unsentLines, unsentLines, missingLines: missing };
+  const { meta, unsentLines, missing: missingLines, unreadableLines } = backlog;
+  const lines = Math.max(0, before - unsentLines - (lost ?? 0));
+  const run = { path, task, run: meta.run, lines, unsentLines, missingLines, unreadableLines };
   if (outcome === 'verified') return { ...run, state: 'delivered' };
   if (outcome === 'unverified') return { ...run, state: 'remaining', problem: unverified(path) };
   return {
@@ -184,7 +188,8 @@ function lastWritten(path: string): number {
 function sentenceOf(run: FlushedRun): string {
   const name = run.task === undefined ? run.path : `${run.task} (run ${run.run})`;
   if (run.state === 'alive') return `${name}: its agent is still at work`;
-  const missing = run.missingLines > 0 ? `, ${count(run.missingLines)} missing` : '';
+  const unreadable = run.unreadableLines ? ` (its spool is damaged: ${count(run.unreadableLines)} can't be read)` : '';
+  const missing = run.missingLines > 0 ? `, ${count(run.missingLines)} missing${unreadable}` : '';
   if (run.state === 'expired') return `${name}: removed, ${count(run.unsentLines)} unsent${missing}: ${run.problem}`;
   if (run.state === 'delivered') return `${name}: ${count(run.lines)} delivered${missing}; the relay has it all`;
   return `${name}: ${count(run.lines)} delivered, ${count(run.unsentLines)} remain in ${run.path}${missing}: ${run.problem}`;
@@ -218,7 +223,7 @@ export interface FlushOptions extends Omit<LinkOptions, 'websocketUrls'> {
   /** Spools to which nothing was written for longer are removed instead of sent; none if absent. */
   spoolMaxAgeMs?: number;
   onRun?: (run: FlushedRun) => void;
-  /** One was removed, in a sentence. */
+  /** One was removed unsent, in a sentence. */
   onExpired?: (text: string) => void;
   /** The relay has acknowledged something. */
   onProgress?: (progress: FlushProgress) => void;
@@ -242,6 +247,8 @@ export interface FlushedRun {
   lines: number;
   unsentLines: number;
   missingLines: number;
+  /** … of which these could not be read any more. */
+  unreadableLines?: number;
   problem?: string;
   /** It remains because no relay took it in time, and so would not take others. */
   unanswered?: boolean;

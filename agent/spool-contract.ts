@@ -5,10 +5,10 @@ import type { Chain } from './spool-record.ts';
 export interface SpoolCalls {
   /**
    * Takes the spool's lock, then opens the file, or makes it with `meta` if it is not there: in one step with `first`,
-   * so that it is not there without that. Records at or above `truncateSeq` are forgotten. Throws a SpoolLocked error if
-   * another process has it.
+   * so that it is not there without that. Records at or above `truncateSeq` are forgotten. One that is there and was
+   * damaged is mended without `meta`, at `time` (ms). Throws a SpoolLocked error if another process has it.
    */
-  open: (call: { path: string; meta?: SpoolMeta; first?: PackedBatch; truncateSeq?: number }) => SpoolState;
+  open: (call: SpoolOpening) => SpoolState;
   /** Answers the bytes that are there. */
   write: (call: PackedBatch) => { data: ArrayBuffer; bytes: number };
   read: (call: { fromSeq: number; maxBytes: number }) => {
@@ -18,7 +18,7 @@ export interface SpoolCalls {
   chainAt: (call: { seq: number }) => Chain | 'forgotten' | undefined;
   drop: (call: { fromSeq: number; untilBytes: number; time: number }) => Dropped & { bytes: number };
   reject: (call: { seq: number; time: number }) => number;
-  rewind: (call: { at: Chain; epoch: string; time: number }) => number;
+  rewind: (call: { at: Chain; epoch: string; time: number }) => Rewound;
   reset: (call: { at: Chain }) => void;
   fork: (call: { fromSeq: number; run: string }) => void;
   /** Lets go of file and lock. */
@@ -41,6 +41,8 @@ export interface SpoolState {
   unverified: boolean;
   missing: number;
   bytes: number;
+  /** Rows were found damaged, now or before: what the digests of its records were can't be relied on. */
+  damaged: boolean;
 }
 
 /** What is known of the run when it starts. Never tokens. */
@@ -67,6 +69,14 @@ export interface SpoolEnd {
   endedAt: number;
 }
 
+export interface SpoolOpening {
+  path: string;
+  meta?: SpoolMeta;
+  first?: PackedBatch;
+  truncateSeq?: number;
+  time?: number;
+}
+
 export interface SpoolBatch {
   records: Buffer[];
   acked?: { seq: number; epoch: string | undefined };
@@ -90,4 +100,11 @@ export interface Dropped {
   count: number;
   /** Lines that became missing. */
   lines: number;
+}
+
+export interface Rewound {
+  /** Lines that became missing. */
+  lines: number;
+  /** Seqs of all gaps `corrupt` that are still to be sent. */
+  corrupt: number;
 }

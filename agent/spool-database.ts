@@ -64,11 +64,14 @@ function tuned(db: Database.Database): Database.Database {
   db.pragma('synchronous = NORMAL');
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_BYTES / PAGE_BYTES}`);
   db.pragma(`journal_size_limit = ${CHECKPOINT_BYTES}`);
+  db.pragma(`cache_size = ${-CACHE_KIB}`);
   db.pragma('busy_timeout = 5000');
   return db;
 }
 
 /** Of a new spool: a flood's chunks have some 30 KiB, and every page is written by itself. */
 const PAGE_BYTES = 8192;
+/** Of pages in memory: rows are appended, and read once at most. SQLite here would keep 16 MiB. */
+const CACHE_KIB = 2048;
 /** A checkpoint waits for the disk, so have few of them. */
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;

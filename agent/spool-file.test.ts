@@ -171,7 +171,7 @@ describe('a spool file', () => {
     const spool = filled(t, 6);
     const at = spool.chainAt(10) as Chain;
     spool.write({ records: [], acked: { seq: 40, epoch: 'e1' }, limitBytes: 0 });
-    assert.equal(spool.rewind(at, 'e2', 7), 30);
+    assert.deepEqual(spool.rewind(at, 'e2', 7), { lines: 30, corrupt: 0 });
     const records = spool.read(10, NO_LIMIT).map(({ bytes }) => bytes ?? assert.fail('evicted'));
     assert.deepEqual(linesOf(records), ['[acked-then-lost 10-39]', ...lineTexts(40, 59)]);
     assert.deepEqual([spool.ackedSeq, spool.epoch], [10, 'e2']);

@@ -1,11 +1,12 @@
 import { rmSync } from 'node:fs';
 import type Database from 'better-sqlite3';
-import { encodeGap, MAX_GAP_LINES } from '../shared/chunk.ts';
+import { encodeGap, MAX_GAP_LINES, readHeader } from '../shared/chunk.ts';
 import type { GapReason } from '../shared/gap-reasons.ts';
 import { createDatabase, openDatabase, opened } from './spool-database.ts';
-import type { Dropped, SpoolBatch, SpoolEnd, SpoolMeta, StoredRecord } from './spool-contract.ts';
+import type { Dropped, Rewound, SpoolBatch, SpoolEnd, SpoolMeta, StoredRecord } from './spool-contract.ts';
+import { isSound, mendRows } from './spool-mend.ts';
 import { advance, EMPTY_CHAIN, moved, readRecord, type Chain, type SpoolRecord } from './spool-record.ts';
-import { ROW_BYTES, statements, type Statements } from './spool-schema.ts';
+import { ROW_BYTES, statements, type Head, type Statements } from './spool-schema.ts';
 
 /**
  * A run's spool: one SQLite file with a row a record (chunk or gap), in the order in which they go to the relay. Runs
@@ -31,6 +32,8 @@ export class SpoolFile {
   unverified: boolean;
   /** Bytes of all records that are there, as the limit counts them. */
   bytes: number;
+  /** Rows were found damaged, now or before. */
+  readonly damaged: boolean;
   readonly #db: Database.Database;
   readonly #sql: Statements;
   #base: Chain;
@@ -50,27 +53,31 @@ export class SpoolFile {
     });
   }
 
-  /** Opens a spool that is there; throws an Error that says why it can't. `readonly`: beside the agent that writes it. */
-  static open(path: string, options: { readonly?: boolean } = {}): SpoolFile {
+  /**
+   * Opens a spool that is there; throws an Error that says why it can't. `readonly`: beside the agent that writes it.
+   * `mendTime` (ms): what was damaged is put in order.
+   */
+  static open(path: string, options: { readonly?: boolean; mendTime?: number } = {}): SpoolFile {
     try {
-      return opened(openDatabase(path, options), (db) => new SpoolFile(path, db));
+      return opened(openDatabase(path, options), (db) => new SpoolFile(path, db, options.mendTime));
     } catch (error) {
       throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
     }
   }
 
-  private constructor(path: string, db: Database.Database) {
+  private constructor(path: string, db: Database.Database, mendTime?: number) {
     this.path = path;
     this.#db = db;
     this.#sql = statements(db);
     const meta = this.#get('meta');
     if (meta === undefined) throw new Error('was never completely created');
     this.meta = JSON.parse(meta) as SpoolMeta;
-    this.ackedSeq = Number(this.#get('acked') ?? 0);
+    this.ackedSeq = seqOf(this.#get('acked'));
     this.epoch = this.#get('epoch');
     this.end = this.#getJson('end') as SpoolEnd | undefined;
     this.unverified = this.#get('unverified') !== undefined;
     this.#base = this.#checkpoint = (this.#getJson('base') as Chain | undefined) ?? EMPTY_CHAIN;
+    this.damaged = mendTime === undefined ? false : this.#mend(mendTime);
     const last = this.#sql.last.get();
     this.nextSeq = last ? last.first_seq + last.count : this.#base.seq;
     const sum = this.#sql.sum.get() as { bytes: number; stubs: number };
@@ -161,19 +168,26 @@ export class SpoolFile {
   }
 
   /**
-   * The relay has forgotten what it acknowledged and is back at `at`: what was evicted since becomes a gap
-   * `acked-then-lost`. Answers how many lines became missing by it.
+   * Goes on from `at`: the relay has no more than that, perhaps less than it acknowledged. Of what has no bytes from
+   * there on, what it had becomes gaps `acked-then-lost`, the rest gaps `corrupt`.
    */
-  rewind(at: Chain, epoch: string, time: number): number {
+  rewind(at: Chain, epoch: string, time: number): Rewound {
     const before = this.missing();
     this.#transaction(() => {
-      const toSeq = this.#sql.firstWithBytes.get(at.seq)?.first_seq ?? this.nextSeq;
-      if (at.seq < this.#base.seq) this.#setBase(at);
+      const { ackedSeq } = this;
+      const [baseSeq, known] = [this.#base.seq, this.chainAt(at.seq)];
+      if (at.seq < baseSeq) this.#setBase(at);
+      else if (typeof known !== 'object' || known.digest !== at.digest) this.#goOnBehind(at, time);
       else if (at.seq < this.#checkpoint.seq) this.#checkpoint = this.#base;
-      if (toSeq > at.seq) this.#putGap({ firstSeq: at.seq, count: toSeq - at.seq, reason: 'acked-then-lost', time });
+      this.#stripUnsound(at.seq, ackedSeq);
+      const forgotten = at.seq < baseSeq ? [{ firstSeq: at.seq, count: baseSeq - at.seq }] : [];
+      for (const { firstSeq, count } of joined([...forgotten, ...this.#sql.stubs.all(at.seq, ackedSeq)]))
+        this.#putGap({ firstSeq, count, reason: 'acked-then-lost', time });
+      for (const { firstSeq, count } of joined(this.#sql.stubs.all(Math.max(at.seq, ackedSeq), MAX_SEQ)))
+        this.#putGap({ firstSeq, count, reason: 'corrupt', time });
       this.#setAcked({ seq: at.seq, epoch });
     });
-    return this.missing() - before;
+    return { lines: this.missing() - before, corrupt: this.#corruptFrom(at.seq) };
   }
 
   /** Forgets every record: the relay has all up to `at`, and what follows comes with the next writes. */
@@ -232,6 +246,45 @@ export class SpoolFile {
     for (const suffix of ['', '-wal', '-shm']) rmSync(this.path + suffix, { force: true });
   }
 
+  #mend(time: number): boolean {
+    const { meta, ackedSeq } = this;
+    const mending = { run: meta.run, baseSeq: this.#base.seq, ackedSeq, time };
+    return this.#db.transaction(() => mendRows(this.#sql, mending)).immediate();
+  }
+
+  /** Forgets what is below `at`, of which the relay knows better; of a record that reaches beyond, a gap stays. */
+  #goOnBehind(at: Chain, time: number): void {
+    const last = this.#sql.headBefore.get(at.seq);
+    const end = last ? last.first_seq + last.count : at.seq;
+    this.#delete(0, at.seq);
+    this.#setBase(at);
+    if (end > at.seq) this.#putGap({ firstSeq: at.seq, count: end - at.seq, reason: 'corrupt', time });
+  }
+
+  #stripUnsound(fromSeq: number, toSeq: number): void {
+    const unsound: Head[] = [];
+    for (const head of this.#sql.heads.iterate(fromSeq, toSeq)) {
+      const { bytes } = this.#sql.from.get(head.first_seq) ?? { bytes: null };
+      if (bytes && !isSound(bytes, this.meta.run, head.first_seq)) unsound.push(head);
+    }
+    for (const { first_seq: seq, size } of unsound) {
+      this.#sql.strip.run(seq);
+      this.bytes -= size;
+      this.#stubs++;
+    }
+  }
+
+  /** Seqs of all gaps `corrupt` from `seq` on. */
+  #corruptFrom(seq: number): number {
+    let count = 0;
+    for (const { bytes } of this.#sql.gapsFrom.iterate(seq)) {
+      if (!bytes) continue;
+      const header = readHeader(bytes);
+      if (header.reason === 'corrupt') count += header.count;
+    }
+    return count;
+  }
+
   #transaction(work: () => void): void {
     const { nextSeq, ackedSeq, epoch, end, meta, bytes } = this;
     const [base, checkpoint, evictedSeq, stubs] = [this.#base, this.#checkpoint, this.#evictedSeq, this.#stubs];
@@ -263,7 +316,7 @@ export class SpoolFile {
   #putGap(gap: { firstSeq: number; count: number; reason: GapReason; time: number }): void {
     const bytes = encodeGap({ ...gap, run: this.meta.run });
     const { rows } = this.#delete(gap.firstSeq, gap.firstSeq + gap.count);
-    if (gap.reason === 'acked-then-lost') this.#stubs -= rows;
+    if (gap.reason === 'acked-then-lost' || gap.reason === 'corrupt') this.#stubs = Math.max(0, this.#stubs - rows);
     const { firstSeq, count, crc } = readRecord(bytes);
     this.#sql.insert.run(firstSeq, count, 0, 0, crc, bytes.length, bytes);
     this.bytes += ROW_BYTES + bytes.length;
@@ -328,6 +381,25 @@ export class SpoolFile {
     this.#sql.set.run(key, value);
   }
 }
+
+/** Those that follow each other as one, as far as a gap may reach. */
+function joined(stretches: { firstSeq: number; count: number }[]): { firstSeq: number; count: number }[] {
+  const runs: { firstSeq: number; count: number }[] = [];
+  for (const { firstSeq, count } of stretches) {
+    const last = runs.at(-1);
+    if (last && last.firstSeq + last.count === firstSeq && last.count + count <= MAX_GAP_LINES) last.count += count;
+    else runs.push({ firstSeq, count });
+  }
+  return runs;
+}
+
+/** What can't be one is as if nothing was acknowledged: the relay says what it has. */
+function seqOf(text: string | undefined): number {
+  const seq = Number(text ?? 0);
+  return Number.isSafeInteger(seq) && seq >= 0 ? seq : 0;
+}
+
+const MAX_SEQ = Number.MAX_SAFE_INTEGER;
 
 /** Evicted rows that are kept: 64 bytes each, and an eighth of the limit at most. */
 const MAX_STUBS = 1 << 18;

@@ -1,3 +1,5 @@
+import type { QueuedRecord } from './delivery-queue.ts';
+import { readRecord } from './spool-record.ts';
 import type { Spool } from './spool.ts';
 
 /** Records that one read brings; at most two reads are held. */
@@ -7,7 +9,7 @@ const READ_BYTES = 1024 * 1024;
 export class SpoolReader {
   readonly #spool: Spool;
   readonly #onRecords: (error?: Error) => void;
-  #records: { firstSeq: number; bytes: Buffer }[] = [];
+  #records: QueuedRecord[] = [];
   /** Where the next read begins. */
   #nextSeq = 0;
   #taken = 0;
@@ -21,7 +23,7 @@ export class SpoolReader {
   }
 
   /** The record at `seq`, or undefined: then it is being read. Nothing at or above `untilSeq` is read for its own sake. */
-  take(seq: number, untilSeq: number): Buffer | undefined {
+  take(seq: number, untilSeq: number): QueuedRecord | undefined {
     if (this.#taken < this.#records.length && this.#records[this.#taken].firstSeq !== seq) this.clear();
     const record = this.#taken < this.#records.length ? this.#records[this.#taken++] : undefined;
     if (!record && this.#nextSeq !== seq) {
@@ -30,7 +32,7 @@ export class SpoolReader {
     }
     // The second half of one read is handed out while the next one is under way.
     if (this.#taken * 2 >= this.#records.length && this.#nextSeq < untilSeq) void this.#read();
-    return record?.bytes;
+    return record;
   }
 
   /** Forgets what was read, and what is being read. */
@@ -50,11 +52,12 @@ export class SpoolReader {
       const records = await this.#spool.read(from, READ_BYTES);
       if (generation !== this.#generation) return;
       this.#reading = false;
-      const last = records.at(-1);
-      if (records[0]?.firstSeq !== from || !last) throw new Error(`the spool has no record ${from}`);
-      this.#records = [...this.#records.slice(this.#taken), ...records];
+      const read = records.map(({ bytes }) => ({ ...readRecord(bytes), bytes }));
+      const last = read.at(-1);
+      if (read[0]?.firstSeq !== from || !last) throw new Error(`the spool has no record ${from}`);
+      this.#records = [...this.#records.slice(this.#taken), ...read];
       this.#taken = 0;
-      this.#nextSeq = last.firstSeq + last.bytes.readUInt32LE(32);
+      this.#nextSeq = last.firstSeq + last.count;
       this.#onRecords();
     } catch (error) {
       if (generation !== this.#generation) return;

@@ -46,9 +46,17 @@ export function statements(db: Database.Database) {
     from: db.prepare<[number], { first_seq: number; count: number; bytes: Buffer | null }>(
       'SELECT first_seq, count, bytes FROM record WHERE first_seq >= ? ORDER BY first_seq',
     ),
+    /** With the bytes of those that are not acknowledged. */
+    rows: db.prepare<[number], Head & { bytes: Buffer | null }>(
+      `${head.replace(' FROM', ', iif(first_seq + count > ?, bytes, NULL) AS bytes FROM')} ORDER BY first_seq`,
+    ),
     heads: db.prepare<[number, number], Head>(`${head} WHERE first_seq >= ? AND first_seq < ? ORDER BY first_seq`),
     headsFrom: db.prepare<[number], Head>(`${head} WHERE first_seq >= ? ORDER BY first_seq`),
     last: db.prepare<[], Head>(`${head} ORDER BY first_seq DESC LIMIT 1`),
+    headBefore: db.prepare<[number], Head>(`${head} WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 1`),
+    gapsFrom: db.prepare<[number], { bytes: Buffer | null }>(
+      'SELECT bytes FROM record WHERE first_seq >= ? AND lines = 0 ORDER BY first_seq',
+    ),
     nth: db.prepare<[number], Head>(`${head} ORDER BY first_seq LIMIT 1 OFFSET ?`),
     firstWithBytes: db.prepare<[number], Head>(
       `${head} WHERE first_seq >= ? AND bytes IS NOT NULL ORDER BY first_seq LIMIT 1`,
@@ -59,9 +67,18 @@ export function statements(db: Database.Database) {
     sumOf: db.prepare<[number, number], { rows: number; bytes: number }>(
       `SELECT count(*) AS rows, coalesce(sum(${stored}), 0) AS bytes FROM record WHERE first_seq >= ? AND first_seq < ?`,
     ),
+    /** Rows without bytes from one seq on and below another. */
+    stubs: db.prepare<[number, number], { firstSeq: number; count: number }>(
+      `SELECT first_seq AS firstSeq, count FROM record
+       WHERE first_seq >= ? AND first_seq < ? AND bytes IS NULL ORDER BY first_seq`,
+    ),
     missing: db.prepare<[], { missing: number }>('SELECT coalesce(sum(count - lines), 0) AS missing FROM record'),
     remove: db.prepare<[number, number]>('DELETE FROM record WHERE first_seq >= ? AND first_seq < ?'),
     strip: db.prepare<[number]>('UPDATE record SET bytes = NULL WHERE first_seq = ?'),
+    place: db.prepare<[number, number]>('UPDATE record SET first_seq = ? WHERE first_seq = ?'),
+    describe: db.prepare<[number, number, number, number, number, number]>(
+      'UPDATE record SET count = ?, lines = ?, text_bytes = ?, crc = ?, size = ? WHERE first_seq = ?',
+    ),
     move: db.prepare<[number, number, Buffer, number]>(
       'UPDATE record SET first_seq = ?, crc = ?, bytes = ? WHERE first_seq = ?',
     ),

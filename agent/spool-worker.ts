@@ -29,7 +29,7 @@ port.on('message', ({ id, op, call }: SpoolRequest) => {
 });
 
 const calls: SpoolCalls = {
-  open({ path, meta, first, truncateSeq }) {
+  open({ path, meta, first, truncateSeq, time }) {
     // Opened again after trouble: the lock is never let go of while the run lives.
     file?.close();
     file = undefined;
@@ -41,7 +41,7 @@ const calls: SpoolCalls = {
       const batch = first && unpacked(first);
       if (meta && !existsSync(path)) file = SpoolFile.create(path, meta, batch);
       else {
-        file = SpoolFile.open(path);
+        file = SpoolFile.open(path, { mendTime: meta ? undefined : time });
         if (truncateSeq !== undefined) file.truncate(truncateSeq);
         if (batch) file.write(batch);
       }
@@ -119,7 +119,7 @@ function opened(): SpoolFile {
 }
 
 function state(spool: SpoolFile): SpoolState {
-  const { meta, nextSeq, ackedSeq, epoch, end, unverified, bytes } = spool;
+  const { meta, nextSeq, ackedSeq, epoch, end, unverified, bytes, damaged } = spool;
   const acked = spool.chainAt(ackedSeq);
   return {
     meta,
@@ -131,6 +131,7 @@ function state(spool: SpoolFile): SpoolState {
     unverified,
     missing: spool.missing(),
     bytes,
+    damaged,
   };
 }
 

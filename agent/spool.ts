@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { MAX_CHUNK_BYTES } from '../shared/chunk.ts';
 import { workerUrl } from '../shared/worker.ts';
-import type { PackedBatch, SpoolBatch, SpoolCalls, SpoolMeta, SpoolState } from './spool-contract.ts';
+import type { PackedBatch, Rewound, SpoolBatch, SpoolCalls, SpoolOpening, SpoolState } from './spool-contract.ts';
 import type { SpoolAnswer, SpoolRequest } from './spool-worker.ts';
 
 /** Bytes that one `write` takes, if it is more than one record. */
@@ -30,7 +30,7 @@ export class Spool {
   #batch: ArrayBuffer | undefined;
 
   /** `first` is written with a file that is made: at most BATCH_BYTES of records, or a single record. */
-  open({ first, ...call }: SpoolOpening): Promise<SpoolState> {
+  open({ first, ...call }: Opening): Promise<SpoolState> {
     try {
       this.#worker ??= this.#start();
     } catch (error) {
@@ -69,7 +69,7 @@ export class Spool {
     return this.#call('reject', call);
   }
 
-  rewind(call: Parameters<SpoolCalls['rewind']>[0]): Promise<number> {
+  rewind(call: Parameters<SpoolCalls['rewind']>[0]): Promise<Rewound> {
     return this.#call('rewind', call);
   }
 
@@ -160,9 +160,4 @@ function packed({ records, ...rest }: SpoolBatch, data: ArrayBuffer): PackedBatc
   return { ...rest, data, sizes: records.map((record) => record.length) };
 }
 
-interface SpoolOpening {
-  path: string;
-  meta?: SpoolMeta;
-  first?: SpoolBatch;
-  truncateSeq?: number;
-}
+type Opening = Omit<SpoolOpening, 'first'> & { first?: SpoolBatch };

@@ -18,6 +18,7 @@ import { Line } from './uplink-line.ts';
  *   - equal: goes on from there. Below what was acknowledged, the relay was put back to an older copy of its store and
  *     gets again what the spool still has; what it hasn't becomes a gap.
  *     A relay with another store is taken for the same: it gets what it lacks, as far as the spool still has it.
+ *   - different, but our spool was damaged: goes on from where the relay is; `end` shows whether all is there.
  *   - different, or in the middle of a record, or beyond our end: someone else has written this run (a copied spool).
  *     What the relay has not acknowledged to us goes on as a new run, labelled `continues`. Lines that the other writer
  *     has sent too come twice then; none is lost. What another relay acknowledged counts for nothing here.
@@ -156,14 +157,11 @@ export class Uplink {
       const told = { ...EMPTY_CHAIN, seq: nextSeq, digest };
       if (chain === 'forgotten') await this.#resume(told, epoch);
       else if (chain?.digest === digest) await this.#resume(chain, epoch);
-      else if (
-        nextSeq > this.#backlog.nextSeq &&
-        this.#options.adopts &&
-        this.#backlog.acked.seq === this.#backlog.nextSeq
-      ) {
+      else if (nextSeq > this.#backlog.nextSeq && this.#options.adopts) {
         await this.#backlog.adopt(told);
         await this.#resume(told, epoch);
-      } else await this.#fork(epoch);
+      } else if (this.#backlog.damaged) await this.#resume(told, epoch);
+      else await this.#fork(epoch);
     } catch (error) {
       if (connection === this.#line.connection) this.#line.fail((error as Error).message);
     }
@@ -173,7 +171,7 @@ export class Uplink {
     const { connection } = this.#line;
     this.#flight = new Flight(chain);
     this.#endAgain = false;
-    if (chain.seq < this.#backlog.acked.seq) {
+    if (chain.seq < this.#backlog.acked.seq || this.#backlog.damaged) {
       await this.#backlog.rewind(chain, epoch);
       if (connection !== this.#line.connection) return;
     } else {
@@ -309,7 +307,7 @@ export interface UplinkOptions {
   relays: readonly string[];
   /** Rounds in a row, over all relays, that may fail; without it they go on for ever. */
   maxAttempts?: number;
-  /** The writer is dead, so a relay that has more than we do has it from that writer. */
+  /** The writer is dead, so a relay that has more than we do has it all from that writer, whose spool had failed. */
   adopts?: boolean;
   /** Says when records may leave, where they may leave only so fast. */
   pacer?: Pacer;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -9,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -172,6 +174,42 @@ describe('the bundle', () => {
       assert.ok(readFileSync(join(cache, name)).length > kept.length / 2);
       assert.deepEqual(readdirSync(cache), [name]);
     }
+  });
+
+  test('runs no code from a cache that somebody else may write to, and leaves none there', () => {
+    const cache = join(dist, '.cache');
+    rmSync(cache, { recursive: true, force: true });
+    run(join(bin, 'keruta-agent'), ['--version']);
+    run(join(bin, 'keruta-relay'), ['--version']);
+    const [ofRelay, name] = readdirSync(cache);
+    const file = join(cache, name);
+    const { ino } = statSync(file);
+    const kept = (): boolean => {
+      assert.equal(run(join(bin, 'keruta-agent'), ['--version']).code, 0);
+      assert.deepEqual([statSync(file).mode & 0o777, statSync(cache).mode & 0o777], [0o644, 0o755]);
+      return statSync(file).ino === ino;
+    };
+    assert.equal(kept(), true);
+    chmodSync(file, 0o666);
+    assert.equal(kept(), false);
+
+    rmSync(file);
+    assert.equal(spawnSync('mkfifo', [file]).status, 0);
+    assert.equal(kept(), false);
+    assert.equal(statSync(file).isFile(), true);
+
+    for (const open of [cache, join(cache, ofRelay)]) {
+      rmSync(cache, { recursive: true });
+      mkdirSync(open, { recursive: true });
+      chmodSync(open, 0o777);
+      run(join(bin, 'keruta-agent'), ['--version']);
+      run(join(bin, 'keruta-relay'), ['--version']);
+      assert.deepEqual(
+        readdirSync(open).filter((entry) => entry !== ofRelay),
+        [],
+      );
+    }
+    rmSync(cache, { recursive: true });
   });
 
   const dash = existsSync('/bin/dash') ? false : 'there is no /bin/dash on this machine';

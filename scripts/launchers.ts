@@ -67,22 +67,46 @@ fi
  * The module that Node is started with, in words that any Node with modules understands: a bundle started by hand on
  * an old Node says so, instead of failing at the first thing that it lacks. `main` is the module with the program.
  *
- * What V8 makes of the code is kept beside it, which saves a tenth of a short run: whoever can write there could as
- * well change the code itself. Where nobody may write, or for another Node than the one that wrote, it is as without.
+ * What V8 makes of the code is kept beside it, which saves a tenth of a short run. It is code that is run, so it must be
+ * no easier to change than the program: each user has a folder of his own for it. Where nobody may write, or for another
+ * Node than the one that wrote, it is as without.
  */
 export function entryScript({ name, node, main }: Launched & { main: string }): string {
   return `${refusal(name, node)}
-process.getBuiltinModule('module').enableCompileCache(import.meta.dirname + '/.cache');
+var builtin = process.getBuiltinModule;
+var fs = builtin('fs');
+var folder = import.meta.dirname + '/.cache';
+${TRUST}
+try {
+  var own = folder + '/${name}-' + process.getuid();
+  fs.mkdirSync(folder, { recursive: true, mode: 0o755 });
+  fs.mkdirSync(own, { recursive: true, mode: 0o700 });
+  if (trusted(fs.lstatSync(folder), 'd') && trusted(fs.lstatSync(own), 'd'))
+    builtin('module').enableCompileCache(own);
+} catch {
+  // It goes without.
+}
 import('./${main}');
 `;
 }
+
+/**
+ * Whether only those may write to a folder (d) or a file (f) who may change the program, too: its owner and root; or who
+ * runs it.
+ */
+const TRUST = `
+function trusted(stat, type) {
+  var uids = [0, process.getuid(), fs.statSync(import.meta.dirname).uid];
+  return (type === 'd' ? stat.isDirectory() : stat.isFile()) && uids.includes(stat.uid) && (stat.mode & 0o022) === 0;
+}`;
 
 /**
  * The same for a program that passes SIGUSR1 on to another, and whose `main` is one script (scripts/lean-agent.ts).
  *
  * Node's own cache knows of the first run only what it keeps for all later ones. Here `execute` has one of its own, so
  * that it has what a run needs, whatever came first. A name says which build and which Node it is of; V8 looks
- * at its own version and flags again. Behind the bytes stands their CRC-32: what is damaged must not be run.
+ * at its own version and flags again. Behind the bytes stands their CRC-32: what is damaged must not be run. Nor must
+ * what somebody else may have put there: one user's cache serves others only if that user may change the program.
  */
 export function cachedEntryScript({ name, node, main, build }: Launched & { main: string; build: string }): string {
   return `// Node opens its inspector at a SIGUSR1 that has no listener. This one is there before anything else and stays.
@@ -96,29 +120,39 @@ var file = import.meta.dirname + '/${main}';
 var folder = import.meta.dirname + '/.cache';
 var command = process.argv[2] === 'execute' ? 'execute' : 'others';
 var kept = [folder + '/' + command, '${build}', process.version, process.arch].join('-');
+${TRUST}
 
 function cached() {
+  var fd;
   try {
-    var bytes = fs.readFileSync(kept);
+    fd = fs.openSync(kept, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+    if (!trusted(fs.lstatSync(folder), 'd') || !trusted(fs.fstatSync(fd), 'f')) return undefined;
+    var bytes = fs.readFileSync(fd);
     var end = bytes.length - 4;
     return bytes.readUInt32LE(end) === crc32(bytes.subarray(0, end)) ? bytes.subarray(0, end) : undefined;
   } catch {
     return undefined;
+  } finally {
+    if (fd !== undefined) fs.closeSync(fd);
   }
 }
 
 function keep() {
+  var own = kept + '.' + process.pid;
   try {
-    fs.mkdirSync(folder, { recursive: true });
+    fs.mkdirSync(folder, { recursive: true, mode: 0o755 });
     fs.accessSync(folder, fs.constants.W_OK);
+    if (!trusted(fs.lstatSync(folder), 'd')) return;
     var bytes = script.createCachedData();
     var crc = Buffer.alloc(4);
     crc.writeUInt32LE(crc32(bytes));
-    var own = kept + '.' + process.pid;
-    fs.writeFileSync(own, Buffer.concat([bytes, crc]));
+    fs.writeFileSync(own, Buffer.concat([bytes, crc]), { flag: 'wx', mode: 0o644 });
     fs.renameSync(own, kept);
   } catch {
-    // It goes without.
+    // It goes without; half of it, where there is no room, must not stay.
+    try {
+      fs.unlinkSync(own);
+    } catch {}
   }
 }
 

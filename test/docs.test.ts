@@ -22,7 +22,7 @@ const sources = globSync('{agent,relay,shared,client,examples,bench,scripts}/**/
   cwd: ROOT,
 })
   .filter((path) => !path.endsWith('.test.ts'))
-  .concat('package.json', ...globSync('test/*.ts', { cwd: ROOT }).filter((path) => !path.endsWith('.test.ts')))
+  .concat('package.json', ...globSync('test/**/*.ts', { cwd: ROOT }).filter((path) => !path.endsWith('.test.ts')))
   .map(read)
   .join('\n');
 

@@ -14,12 +14,12 @@ const SECRETS = [
   '0b7e1c52-6f4a-4f0e-9d53-8a1c2be7f604',
 ];
 
-/** The redactor alone on log text without a hit, in blocks cut as a pipe cuts them; the best of some rounds. */
+/** The redactor alone on log text without a hit, in blocks cut as a pipe cuts them; the median of some rounds. */
 export function redactBench(): { bytesPerSecond: number } {
   const secrets = compileSecrets(SECRETS);
   const blocks = logBlocks();
   const bytes = blocks.reduce((sum, block) => sum + block.length, 0);
-  let best = 0;
+  const rates: number[] = [];
   const end = performance.now() + 8 * ROUNDS_MS;
   do {
     const redactor = new Redactor(secrets);
@@ -28,9 +28,9 @@ export function redactBench(): { bytesPerSecond: number } {
     for (const block of blocks) passed += redactor.push(block).length;
     passed += redactor.end().length;
     if (passed !== bytes) throw new Error(`${passed} of ${bytes} bytes came through`);
-    best = Math.max(best, (bytes / (performance.now() - begin)) * 1000);
+    rates.push((bytes / (performance.now() - begin)) * 1000);
   } while (performance.now() < end);
-  return { bytesPerSecond: best };
+  return { bytesPerSecond: rates.sort((a, b) => a - b)[rates.length >> 1] };
 }
 
 /** 16 MiB of lines of 115 bytes. */

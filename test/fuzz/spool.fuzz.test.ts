@@ -13,7 +13,7 @@ import { SpoolFile } from '../../agent/spool-file.ts';
 import { listSpools, spoolPath } from '../../agent/spool-folder.ts';
 import { relayConfig } from '../../relay/relay-config.fixture.ts';
 import { startRelay, type Relay } from '../../relay/relay.ts';
-import { CHUNK_HEADER_BYTES, encodeGap } from '../../shared/chunk.ts';
+import { checkCrc, CHUNK_HEADER_BYTES, encodeGap, readHeader } from '../../shared/chunk.ts';
 import { encodeLines } from '../../shared/columns.ts';
 import { newUlid } from '../../shared/ulid.ts';
 import { hunt } from './hunt.ts';
@@ -129,9 +129,10 @@ describe('a spool that was damaged is printed, sent or kept, and what is wrong i
         const { spoolDir, task, path } = leave(ended);
         harm(path, damages);
         const trusted = damages.every((one) => one.what !== 'bytes' || !one.sealed);
-        await checkUse({ spoolDir, task, path, trusted });
+        const rest = damages.every(({ what }) => what !== 'meta' && what !== 'table') ? readable(path) : undefined;
+        await checkUse({ spoolDir, task, path, trusted, rest: trusted ? rest : undefined });
       }),
-      { ...hunt(6), endOnFailure: true },
+      { ...hunt(20), endOnFailure: true },
     );
   });
 
@@ -148,15 +149,36 @@ describe('a spool that was damaged is printed, sent or kept, and what is wrong i
   });
 });
 
+/** The lines of those chunks that are as they were written, wherever they are, in order. */
+function readable(path: string): string[] {
+  const db = new Database(path, { readonly: true });
+  const rows = db.prepare<[], { bytes: unknown }>('SELECT bytes FROM record').all();
+  db.close();
+  const seqs = new Set<number>();
+  for (const { bytes } of rows) {
+    if (!Buffer.isBuffer(bytes)) continue;
+    try {
+      const { firstSeq, reason } = readHeader(bytes);
+      checkCrc(bytes);
+      if (reason === undefined) seqs.add(firstSeq);
+    } catch {
+      // It was damaged.
+    }
+  }
+  return [...seqs].sort((a, b) => a - b).flatMap((seq) => whole.slice(seq, seq + LINES));
+}
+
 interface Left {
   spoolDir: string;
   task: string;
   path: string;
   /** Whether lines that can be read are those that were written. */
   trusted: boolean;
+  /** What can still be read, all of which is to be sent; absent where that can't be said. */
+  rest?: string[];
 }
 
-async function checkUse({ spoolDir, task, path, trusted }: Left): Promise<void> {
+async function checkUse({ spoolDir, task, path, trusted, rest }: Left): Promise<void> {
   const before = statSync(path).size;
   const printed = await print(path);
   assert.ok(printed.code === 0 || printed.err !== '');
@@ -179,6 +201,13 @@ async function checkUse({ spoolDir, task, path, trusted }: Left): Promise<void> 
   const lines =
     answer.status === 200 ? (await answer.text()).split('\n').filter((line) => line.startsWith('line ')) : [];
   if (trusted) checkLines(lines);
+  if (rest === undefined) return;
+  assert.deepEqual(lines, rest, JSON.stringify({ run, warnings }));
+  assert.equal(run.state, 'delivered', JSON.stringify({ run, warnings }));
+  assert.equal(
+    (run.unreadableLines ?? 0) > 0,
+    warnings.some((text) => text.includes("can't be read")),
+  );
 }
 
 /** Each of them once, and in order; not all need be there. */
