@@ -82,6 +82,12 @@ describe('a lock', () => {
     assert.deepEqual(readdirSync(folder), ['data.lock']);
   });
 
+  test('takes over what an owner was writing that was killed', () => {
+    writeFileSync(`${path}.owner.new`, '{"pid":');
+    takeLock(path, { what: 'the data' }).release();
+    assert.deepEqual(readdirSync(folder), ['data.lock']);
+  });
+
   for (const [trouble, prepare] of [
     ['a folder in its place', () => mkdirSync(path)],
     ['a file that is no lock', () => writeFileSync(path, 'something of the user, longer than a header '.repeat(20))],

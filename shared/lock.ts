@@ -65,9 +65,12 @@ function lockFile(path: string, ownerPath: string, what: string): Database.Datab
   }
 }
 
-/** In one step, so that no one ever reads half of it. */
+/**
+ * In one step, so that no one ever reads half of it. Only who holds the lock writes: what one leaves behind that is killed
+ * here, the next one overwrites.
+ */
 function writeOwner(path: string, owner: Owner): void {
-  const temporary = `${path}.${process.pid}`;
+  const temporary = `${path}.new`;
   try {
     writeFileSync(temporary, JSON.stringify(owner));
     renameSync(temporary, path);

@@ -8,7 +8,7 @@ import { Random } from './random.ts';
 import { spoolFiles, spooledLines } from './spools.ts';
 import { readLog, readTask, Viewer } from './viewer.ts';
 
-const OPTIONS = { timeout: 60_000 };
+const OPTIONS = { timeout: 180_000 };
 const task = 't';
 const numbered = (...options: string[]) => ['execute', '--task-id', task, '--no-tee', ...options, '--', ...NUMBERED];
 

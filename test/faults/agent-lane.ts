@@ -144,13 +144,13 @@ export class AgentLane {
   }
 
   async #live(agent: AgentRun, { lifeMs, kill }: { lifeMs: number; kill: Card | undefined }): Promise<void> {
-    const { over, isOver, tally, inFlight } = this.#weather;
+    const { over, isOver, tally, inFlight, plan } = this.#weather;
     const gone = agent.result.then(() => undefined);
     await this.#begun(gone);
     await Promise.race([gone, rest(lifeMs, over)]);
     if (kill === undefined || AT_END.has(kill.point)) this.#stop();
     else {
-      await Promise.race([gone, rest(PATIENCE_MS, over)]);
+      await Promise.race([gone, rest(plan.patient ? 2 ** 30 : PATIENCE_MS, over)]);
       if (agent.process.exitCode === null && agent.process.signalCode === null && !isOver()) {
         tally.add({ kind: 'kill', at: 'agent', inFlight: inFlight() });
         agent.process.kill('SIGKILL');

@@ -2,20 +2,47 @@ import type { Sighting } from './contract.ts';
 import type { Findings } from './findings.ts';
 import type { Trace } from './trace.ts';
 
+type Line = Extract<Sighting, { type: 'line' }>;
+
 /** A task's log as the store has it, to compare with what readers saw. */
 export class StoreIndex {
+  readonly #lines: readonly Line[];
   readonly #byNumber = new Map<number, Sighting>();
   /** Line numbers by place in what was written. */
   readonly #byPlace = new Map<string, number>();
 
   constructor(log: readonly Sighting[], trace: Trace) {
-    for (const sighting of log) {
-      if (sighting.type === 'gap') continue;
+    this.#lines = log.filter((one) => one.type === 'line');
+    for (const sighting of this.#lines) {
       const { line = 0 } = sighting;
       this.#byNumber.set(line, sighting);
       const place = trace.places.get(sighting);
       if (place !== undefined) this.#byPlace.set(place, line);
     }
+  }
+
+  /**
+   * What somebody saw to whom lines bear no numbers, with what the store says of them: which they are, and whether they
+   * are pieces. Old lines may be gone from the store since, but what is there must be the end of what was seen: if it is
+   * not, that is a finding, and they stay without.
+   */
+  asStored(task: string, log: readonly Sighting[], findings: Findings): readonly Sighting[] {
+    const seen = log.filter((one) => one.type === 'line');
+    if (seen.every(({ line }) => line !== undefined)) return log;
+    const stored = new Map<Sighting, Line>();
+    for (let back = 1; back <= this.#lines.length; back++) {
+      const expected = this.#lines[this.#lines.length - back];
+      const one = seen.at(-back);
+      if (one?.text !== expected.text || one.source !== expected.source) {
+        const got = one === undefined ? 'nothing' : JSON.stringify(one.text.slice(0, 100));
+        findings.problem(
+          `task ${task}, line ${expected.line}: counted from the end, there is ${got} here, ${JSON.stringify(expected.text.slice(0, 100))} in the store`,
+        );
+        return log;
+      }
+      stored.set(one, expected);
+    }
+    return log.map((one) => stored.get(one) ?? one);
   }
 
   /**

@@ -28,6 +28,8 @@ export type Sighting =
       /** Pieces of a longer line. Absent where an API does not show them, else both are there. */
       more?: boolean;
       rest?: boolean;
+      /** Of a piece, where an API says whose it is. */
+      run?: string;
     }
   | {
       type: 'gap';

@@ -73,13 +73,13 @@ function processes({ agentPids, folder, relay: { pid: relay } }: Remains): strin
   return leaks;
 }
 
-/** Locks stay as empty files, which hold nothing. */
+/** Locks stay, with their owner's name if that was killed before it had a spool; they hold nothing. */
 function files({ spoolFolders, dataFolder, folder }: Remains): string[] {
   const leaks: string[] = [];
   for (const spool of spoolFolders) {
     if (!existsSync(spool)) continue;
     for (const name of readdirSync(spool, { recursive: true, encoding: 'utf8' }))
-      if (!name.endsWith('.lock') && !isBallast(name)) leaks.push(`the spool folder still has ${join(spool, name)}`);
+      if (!isLock(name) && !isBallast(name)) leaks.push(`the spool folder still has ${join(spool, name)}`);
   }
   for (const name of readdirSync(dataFolder))
     if (!DATA_FILES.has(name) && !isBallast(name)) leaks.push(`the relay's folder has ${join(dataFolder, name)}`);
@@ -87,6 +87,10 @@ function files({ spoolFolders, dataFolder, folder }: Remains): string[] {
   if (existsSync(temporary))
     for (const name of readdirSync(temporary)) leaks.push(`the temporary folder still has ${join(temporary, name)}`);
   return leaks;
+}
+
+function isLock(name: string): boolean {
+  return /\.lock(\.owner(\.new)?)?$/.test(name);
 }
 
 /** What the harness fills disks with. */

@@ -222,6 +222,36 @@ const right: [string, Case][] = [
     },
   ],
   [
+    'a reader to whom the empty last piece of a dead agent is a line',
+    {
+      log: numbered([...beforeLong, ...pieces(1000, long.length), gap('agent-died', 1)]),
+      outcomes: [outcome({ ...died, spool: spool(6) }, 4, { shape: 'long' })],
+      runs: [diedRun],
+      reader: unnumbered(numbered([...beforeLong, ...pieces(1000, long.length), gap('agent-died', 1)])),
+    },
+  ],
+  [
+    "a piece that might be a dead agent's, but for its run",
+    {
+      log: numbered([
+        ...whole.slice(0, 6),
+        gap('agent-died', 1),
+        ...cutAt('<t/'.length, lines({ attempt: 2 }), 0).map((one, i) => ({ ...one, ...(i < 2 && { run: 'r2' }) })),
+      ]),
+      outcomes: [outcome({ ...died, spool: spool(6) }, -1), outcome({}, LINES, { attempt: 2 })],
+      runs: [diedRun, run({ run: 'r2', labels: { attempt: '2' }, lines: LINES + 1 })],
+    },
+  ],
+  [
+    'a reader without numbers who saw what was trimmed since',
+    {
+      log: numbered([gap('trimmed', 5), ...whole.slice(5)]),
+      trimmed: 5,
+      runs: [run()],
+      reader: unnumbered(whole),
+    },
+  ],
+  [
     'a reader to whom pieces are lines',
     {
       log: numbered([...beforeLong, ...pieces(1000, long.length)]),
@@ -382,6 +412,17 @@ const wrong: [string, Case, object, RegExp][] = [
     /reader: .*again/,
   ],
   ['a reader who was not shown the end', { reader: unnumbered(whole.slice(0, 9)) }, { lost: 3 }, /reader: .*lost/],
+  [
+    'a reader without numbers who was not shown the empty last piece of a dead agent',
+    {
+      log: numbered([...beforeLong, ...pieces(1000, long.length), gap('agent-died', 1)]),
+      outcomes: [outcome({ ...died, spool: spool(6) }, 4, { shape: 'long' })],
+      runs: [diedRun],
+      reader: unnumbered(numbered([...beforeLong, ...pieces(1000, long.length), gap('agent-died', 1)])).toSpliced(5, 1),
+    },
+    { lost: 1 },
+    /reader: task t, line 6: counted from the end/,
+  ],
   [
     'a reader to whom lines have other numbers',
     {

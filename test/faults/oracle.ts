@@ -62,8 +62,10 @@ function judgeReader(
   const verdicts = mine.map((truth) => {
     const log = logs.get(truth.task) ?? [];
     const findings = new Findings(name);
-    const trace = traceOf(truth, log, findings);
-    indices.get(truth.task)?.judge(log, trace, findings);
+    const index = indices.get(truth.task);
+    const shown = index?.asStored(truth.task, log, findings) ?? log;
+    const trace = traceOf(truth, shown, findings);
+    index?.judge(shown, trace, findings);
     return findings.verdict;
   });
   if (unexplained > 0) {

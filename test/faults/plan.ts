@@ -14,6 +14,8 @@ export interface RoundPlan {
   /** Relay and spools have small disks, which fill up now and then. */
   smallDisks: boolean;
   clockJumps: boolean;
+  /** Who is to die at a point lives until it is met, however long that takes. */
+  patient: boolean;
   agents: AgentPlan[];
 }
 
@@ -47,6 +49,7 @@ export function planRound(seed: number, round: number, { faults = FAULTS } = {})
     secure,
     smallDisks,
     clockJumps,
+    patient: false,
     agents: Array.from({ length: AGENTS }, (_, index) => ({
       task: `job-${index + 1}`,
       trimmed: index === 0,

@@ -6,10 +6,12 @@ import { arm, type Weather } from './weather.ts';
 /** Lets one relay after the other live for a moment, with faults in it, and die of one or be restarted. */
 export async function troubleRelay(weather: Weather, host: RelayHost, disks: Disks): Promise<void> {
   const { random, deck, over, isOver, tally, pulse, inFlight, say } = weather;
-  const spared = !weather.plan.victims.includes('relay');
+  const { victims, patient } = weather.plan;
+  const spared = !victims.includes('relay');
+  const patienceMs = patient ? Infinity : PATIENCE_MS;
   while (!isOver()) {
     const lifeMs = spared ? Infinity : 700 + random.below(1800) + host.startMs / 4;
-    const isRestart = !spared && random.below(5) === 0;
+    const isRestart = !spared && !patient && random.below(5) === 0;
     const cards = spared ? [] : deck.pauses('relay', 3);
     if (!spared && !isRestart) cards.push(deck.kill('relay'));
     const arms = cards.map((card) => arm(weather, card, { startMs: host.startMs, lifeMs }));
@@ -28,7 +30,7 @@ export async function troubleRelay(weather: Weather, host: RelayHost, disks: Dis
     }
     weather.begin();
     pulse.faultOver();
-    await Promise.race([host.gone(), rest(Math.min(2 ** 30, lifeMs + (isRestart ? 0 : PATIENCE_MS)), over)]);
+    await Promise.race([host.gone(), rest(Math.min(2 ** 30, lifeMs + (isRestart ? 0 : patienceMs)), over)]);
     if (host.ending === undefined && !isOver()) {
       // The point was not met: then it ends where it is.
       tally.add({ kind: isRestart ? 'restart' : 'kill', at: 'relay', inFlight: inFlight() });

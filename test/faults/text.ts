@@ -25,7 +25,7 @@ export function textOf(author: Author, source: Pipe, index: number): string {
     case 'trickle':
       return `${head} x ${x}`;
     case 'long':
-      return index % 4 === 3 ? plain + cells(index, 5000 + x) : plain;
+      return index % 4 === 3 ? plain + cells(author.attempt, index, 5000 + x) : plain;
     case 'prompts':
       if (index % 3 === 1) return `${plain}? answer ${x}`;
       return index % 3 === 2 ? `${head} ${BAR}` : plain;
@@ -65,11 +65,11 @@ export function secretOf(seed: number): string {
 }
 
 /** So that a piece from the middle of a long line tells where it is from. Every reader has the same few. */
-function cells(index: number, count: number): string {
-  const key = `${index} ${count}`;
+function cells(attempt: number, index: number, count: number): string {
+  const key = `${attempt} ${index} ${count}`;
   let text = made.get(key);
   if (text === undefined) {
-    text = Array.from({ length: count }, (_, i) => `|${index}.${i}`).join('');
+    text = Array.from({ length: count }, (_, i) => `|${attempt}.${index}.${i}`).join('');
     if (made.size >= MOST_MADE) made.clear();
     made.set(key, text);
   }

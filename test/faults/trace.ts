@@ -131,7 +131,7 @@ export class Trace {
 
   /** Whose line it is, and which. */
   #locate(line: Line, source: Pipe): { at: Held; place: Place } | undefined {
-    const { text, rest } = line;
+    const { text, rest, run } = line;
     const head = headOf(text);
     if (head !== undefined) {
       const at = this.#pens.find(
@@ -140,8 +140,12 @@ export class Trace {
       if (at === undefined || head.source !== source || !at.pen.text(head.index).startsWith(text)) return undefined;
       return { at, place: { index: head.index, from: 0, to: text.length } };
     }
-    // Whoever wrote last goes on, more likely than not: so little may be there of a line that it might be anybody's.
-    const pens = this.#pens.filter(({ pen }) => pen.source === source).sort((a, b) => b.usedAt - a.usedAt);
+    // So little may be there of a line that it might be anybody's, if its run does not say whose it is: then whoever
+    // wrote last goes on, more likely than not.
+    const attempt = run === undefined ? undefined : this.truth.attempts.get(run);
+    const pens = this.#pens
+      .filter(({ pen }) => pen.source === source && (attempt === undefined || pen.author.attempt === attempt))
+      .sort((a, b) => b.usedAt - a.usedAt);
     // A line that has begun goes on before another one begins.
     for (const at of [...pens.filter(({ pen }) => pen.begun), ...pens.filter(({ pen }) => !pen.begun)]) {
       const place = at.pen.fits(text, rest);
@@ -150,7 +154,7 @@ export class Trace {
     if (text === '') return undefined;
     // It is not where it should be. Whose it is can still be told by what it says.
     for (const at of pens) {
-      const cell = /\|(\d+)\.\d+\|/.exec(text)?.[1];
+      const cell = /\|\d+\.(\d+)\.\d+\|/.exec(text)?.[1];
       const { index } = at.pen;
       const candidates = cell === undefined ? around(index) : [Number(cell)];
       for (const candidate of candidates) {

@@ -1,11 +1,13 @@
 import type { AttemptOutcome, Sent } from './contract.ts';
-import type { Evidence } from './evidence.ts';
+import type { Evidence, StoredTask } from './evidence.ts';
 import type { Author } from './text.ts';
 
 /** What has to be in a task's log. */
 export interface TaskTruth {
   task: string;
   writers: Writer[];
+  /** Which attempt a run is of. */
+  attempts: ReadonlyMap<string, number>;
   /** The last line that may have been trimmed; 0 if none may. */
   trimmed: number;
 }
@@ -19,10 +21,13 @@ interface SendingWriter {
   outcome?: undefined;
 }
 
-export function truthsOf({ outcomes, sent, trimmed }: Pick<Evidence, 'outcomes' | 'sent' | 'trimmed'>): TaskTruth[] {
+export function truthsOf({ outcomes, sent, trimmed, store }: Evidence): TaskTruth[] {
   const truths = new Map<string, TaskTruth>();
   const add = (task: string, writer: Writer): void => {
-    const truth = truths.get(task) ?? { task, writers: [], trimmed: trimmed.get(task) ?? 0 };
+    const truth = truths.get(task) ?? {
+      ...{ task, writers: [], trimmed: trimmed.get(task) ?? 0 },
+      attempts: attemptsOf(store.find((one) => one.task === task)),
+    };
     truth.writers.push(writer);
     truths.set(task, truth);
   };
@@ -35,6 +40,10 @@ export function truthsOf({ outcomes, sent, trimmed }: Pick<Evidence, 'outcomes' 
     add(one.task, { author, sent: one });
   }
   return [...truths.values()];
+}
+
+function attemptsOf(stored: StoredTask | undefined): Map<string, number> {
+  return new Map((stored?.runs ?? []).map(({ run, labels }) => [run, Number(labels.attempt ?? 0)]));
 }
 
 /** How often a line may be there again: as often as it was sent without an answer. */

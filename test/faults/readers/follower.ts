@@ -22,8 +22,8 @@ export abstract class Follower implements StormReader {
   protected readonly random: Random;
   /** The line behind the last one that was seen, by task; where lines show no numbers, none. */
   protected readonly next = new Map<string, number>();
-  /** What was seen last of a task. */
-  protected readonly last = new Map<string, Sighting>();
+  /** What was seen last of a task, the newest behind. */
+  protected readonly recent = new Map<string, Sighting[]>();
   readonly #leavesAfterMs: number | undefined;
   readonly #closing = new AbortController();
   readonly #mine: ReadonlySet<string>;
@@ -84,7 +84,10 @@ export abstract class Follower implements StormReader {
     if (task !== '' && !this.#mine.has(task)) return;
     this.seen.push(sighting);
     if (task !== '') {
-      this.last.set(task, sighting);
+      const recent = this.recent.get(task) ?? [];
+      recent.push(sighting);
+      if (recent.length > MAX_RECENT) recent.shift();
+      this.recent.set(task, recent);
       this.next.set(task, Math.max(this.next.get(task) ?? 1, behind(sighting)));
     }
     this.#news();
@@ -126,6 +129,9 @@ export abstract class Follower implements StormReader {
     changed.resolve(undefined);
   }
 }
+
+/** More than are alike in a row. */
+const MAX_RECENT = 20;
 
 /** Coming back is in vain, says the relay. In a storm it has no reason to. */
 export class Refused extends Error {}

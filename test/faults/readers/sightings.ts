@@ -9,6 +9,7 @@ export interface KerutaLine {
   message: string;
   more?: true;
   rest?: true;
+  run?: string;
 }
 
 export interface KerutaGap {
@@ -23,8 +24,16 @@ export interface Page {
   next: string | null;
 }
 
-export function lineSighting({ taskId: task, lineNumber: line, source, message, more, rest }: KerutaLine): Sighting {
-  const pieces = { more: more === true, rest: rest === true };
+export function lineSighting({
+  taskId: task,
+  lineNumber: line,
+  source,
+  message,
+  more,
+  rest,
+  run,
+}: KerutaLine): Sighting {
+  const pieces = { more: more === true, rest: rest === true, ...(run !== undefined && { run }) };
   return { type: 'line', task, line, source, text: interned(message), ...pieces };
 }
 

@@ -9,23 +9,38 @@ export abstract class UnnumberedFollower extends Follower {
     heads: ReadonlyMap<string, number>,
     signal: AbortSignal,
   ): Promise<(task: string) => boolean> {
-    const isLast = new Map<string, (seen: Sighting | undefined) => boolean>();
+    const isEnd = new Map<string, IsEnd>();
     for (const task of this.tasks)
-      isLast.set(task, await lastOf(this.entrance, { task, head: heads.get(task) ?? 0, signal }));
-    return (task) => isLast.get(task)?.(this.last.get(task)) ?? true;
+      isEnd.set(task, await endOf(this.entrance, { task, head: heads.get(task) ?? 0, signal }));
+    return (task) => isEnd.get(task)?.(this.recent.get(task) ?? []) ?? true;
   }
 }
 
-/** What tells whether something is what a log ends with. */
-async function lastOf(
+/** Whether what was seen, the newest behind, is what a log ends with. */
+type IsEnd = (recent: readonly Sighting[]) => boolean;
+
+async function endOf(
   entrance: Entrance,
   { task, head, signal }: { task: string; head: number; signal: AbortSignal },
-): Promise<(seen: Sighting | undefined) => boolean> {
+): Promise<IsEnd> {
   if (head === 0) return () => true;
-  const path = `/api/v1/tasks/${encodeURIComponent(task)}/logs?order=desc&page=0&size=1`;
+  const path = `/api/v1/tasks/${encodeURIComponent(task)}/logs?order=desc&page=0&size=${ENOUGH_LINES}`;
   const { content } = await askJson<Page>(entrance, { path, signal });
-  const line = content.at(0);
-  // It ends with a gap, which says so.
-  if (line?.lineNumber !== head) return (seen) => seen?.type === 'gap' && seen.toLine >= head;
-  return (seen) => seen?.type === 'line' && seen.text === line.message && seen.source === line.source;
+  if (content.at(0)?.lineNumber !== head) {
+    // It ends with a gap, which says so.
+    return (recent) => {
+      const last = recent.at(-1);
+      return last?.type === 'gap' && last.toLine >= head;
+    };
+  }
+  // One line alone may be like others: many are empty.
+  return (recent) => {
+    const lines = recent.filter((one) => one.type === 'line');
+    return content.every(({ message, source }, i) => {
+      const seen = lines.at(-1 - i);
+      return seen?.text === message && seen.source === source;
+    });
+  };
 }
+
+const ENOUGH_LINES = 10;

@@ -30,7 +30,7 @@ my %shapes = (
     while (!over()) {
       my $i = $count{o}++;
       my $line = plain($i, 'o');
-      $line .= join '', map { "|$i.$_" } 0 .. 5000 + x($i, 'o') - 1 if $i % 4 == 3;
+      $line .= join '', map { "|$attempt.$i.$_" } 0 .. 5000 + x($i, 'o') - 1 if $i % 4 == 3;
       print $line, "\n";
       STDOUT->flush;
       sleep($i % 4 == 3 ? 0.8 : 0.1);

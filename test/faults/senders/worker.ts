@@ -115,6 +115,11 @@ export class WorkerSender extends Sender {
 
   #answered(index: number | undefined, { status: said, message }: Answer): void {
     if (index === undefined) throw new Hopeless(`an answer that nothing was sent for: ${said} ${message}`);
+    if (said === 'DROP' && !this.#handler && message.endsWith('not registered')) {
+      // The relay was restarted since it registered: it does so again, and sends the line then.
+      this.#again.push(index);
+      throw new Error(message);
+    }
     if (said === 'DROP') throw new Hopeless(`line ${index} was dropped: ${message}`);
     if (said === 'RETRY') {
       this.sent.retried.push(index);
