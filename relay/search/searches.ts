@@ -63,6 +63,8 @@ export class Searches {
         const first = asked.shift();
         if (first === undefined) return;
         const scanned = await first.answer;
+        // It may have been there before the signal.
+        signal.throwIfAborted();
         // What is left of it comes before the others.
         if (scanned.nextLine <= first.through) asked.unshift(send(scanned.nextLine, first.through));
         yield scanned;
