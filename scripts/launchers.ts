@@ -152,7 +152,9 @@ function keep() {
     // It goes without; half of it, where there is no room, must not stay.
     try {
       fs.unlinkSync(own);
-    } catch {}
+    } catch {
+      // There is none.
+    }
   }
 }
 

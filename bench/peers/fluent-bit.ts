@@ -1,7 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../free-port.ts';
-import { FileTally, findProgram, listening, startSide, versionOf } from './programs.ts';
+import { openFilePipeline } from './file-pipeline.ts';
+import { findProgram, versionOf } from './programs.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** Fluent Bit to Fluent Bit, over forward with acknowledgements. */
@@ -14,23 +14,15 @@ export function fluentBitPipelines(): { pipelines: Pipeline[]; skipped: string[]
     note: 'exec → filesystem buffer → forward with acks → filesystem buffer → file. Nothing is synced to the disk.',
     open: async ({ folder, text, lines }) => {
       const port = await freePort();
-      const config = (name: string, body: (work: string) => string): string[] => {
-        const work = join(folder, name);
-        mkdirSync(work);
-        const path = join(work, 'fluent-bit.conf');
-        writeFileSync(path, body(work));
-        return [program, '-c', path];
-      };
-      const receiver = config('receiver', (work) => receiverConfig({ work, port, folder }));
-      const sender = config('sender', (work) => senderConfig({ work, port, text }));
-      const tally = new FileTally(join(folder, FILE), lines);
-      return {
-        receiver: await startSide(receiver, { ready: () => listening(port) }),
-        send: () => startSide(sender),
-        arrived: () => tally.arrived(),
-        kept: () => tally.arrived(),
-        count: () => tally.count(),
-      };
+      return openFilePipeline({
+        folder,
+        port,
+        file: join(folder, FILE),
+        lines,
+        command: (config) => [program, '-c', config],
+        receiver: (work) => receiverConfig({ work, port, folder }),
+        sender: (work) => senderConfig({ work, port, text }),
+      });
     },
   };
   return { pipelines: [fluentBit], skipped: [] };

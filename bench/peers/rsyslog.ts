@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../free-port.ts';
-import { FileTally, findProgram, listening, startSide, versionOf } from './programs.ts';
+import { openFilePipeline } from './file-pipeline.ts';
+import { findProgram, versionOf } from './programs.ts';
 import type { Pipeline } from './pipeline.ts';
 
 type Transport = 'RELP' | 'TCP';
@@ -48,23 +49,15 @@ function pipeline({
     open: async ({ folder, text, lines }) => {
       const port = await freePort();
       const file = join(folder, 'received.log');
-      const config = (name: string, body: (work: string) => string): string[] => {
-        const work = join(folder, name);
-        mkdirSync(work);
-        const path = join(work, 'rsyslog.conf');
-        writeFileSync(path, body(work));
-        return [program, '-n', '-i', join(work, 'pid'), '-f', path];
-      };
-      const receiver = config('receiver', (work) => receiverConfig({ work, port, transport, file }));
-      const sender = config('sender', (work) => senderConfig({ work, port, transport, text }));
-      const tally = new FileTally(file, lines);
-      return {
-        receiver: await startSide(receiver, { ready: () => listening(port) }),
-        send: () => startSide(sender),
-        arrived: () => tally.arrived(),
-        kept: () => tally.arrived(),
-        count: () => tally.count(),
-      };
+      return openFilePipeline({
+        folder,
+        port,
+        file,
+        lines,
+        command: (config, work) => [program, '-n', '-i', join(work, 'pid'), '-f', config],
+        receiver: (work) => receiverConfig({ work, port, transport, file }),
+        sender: (work) => senderConfig({ work, port, transport, text }),
+      });
     },
   };
 }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { freePort } from '../../bench/free-port.ts';
 import { relayEnv, startAgent, startRelay, temporaryFolder } from '../programs.ts';
 import type { AttemptOutcome, Entrance } from './contract.ts';
 import { askJson } from './http.ts';
@@ -18,15 +17,6 @@ const SEED = 5;
 const SHAPES = ['long', 'both', 'odd'];
 /** A busy machine takes long to start a relay. */
 const PATIENT = { KERUTA_DRAIN_TIMEOUT: '60s', KERUTA_WEBSOCKET_RECONNECT_MAX_INTERVAL: '500ms' };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Resolves when readers have seen so many lines together. */
 async function seen(readers: readonly { seen: readonly unknown[] }[], count: number): Promise<void> {
